@@ -1,0 +1,77 @@
+"""
+### Bars of the night
+
+Asks the provider for the night's bars, checks them, and takes the good ones in.
+
+- **ingest** keeps what came, untouched, in the landing zone of the store.
+- **validate** runs the Great Expectations suites. Bad rows go to quarantine with their reason; a failed suite
+  stops the night before anything is computed from it, and readers keep seeing the last published night.
+
+Runs after every real session close (holidays and early closes included). By hand: leave the form empty to take the
+last session that the provider has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+
+from house_rules import BARS, DEFAULT_ARGS, final_errors
+from ml.settings import settings
+from session_timetable import SessionTimetable
+
+
+@dag(
+    schedule=SessionTimetable(settings().calendar, settings().close_delay_minutes),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["afterbell", "equity", "night"],
+    params={
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="As of",
+            description="The session to run as if it were that evening. Empty: the last one the provider has.",
+        ),
+        "provider": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "sample", "files", "polygon"],
+            title="Provider",
+            description="Where the bars come from. Empty: AFTERBELL_PROVIDER.",
+        ),
+        "symbols": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "minLength": 1},
+            title="Symbols",
+            description="One per line. Empty: AFTERBELL_SYMBOLS, or everything that the provider has.",
+        ),
+    },
+)
+def equity_ingest() -> None:
+    @task(doc_md="Ask the provider for the bars and keep them untouched. Returns the id of the delivery.")
+    def ingest(params: dict[str, Any] | None = None) -> dict[str, str]:
+        form = params or {}
+        with final_errors():
+            from ml.steps import ingest
+
+            return ingest.run(form.get("as_of"), form.get("provider"), tuple(form.get("symbols") or ()))
+
+    @task(outlets=[BARS], doc_md="Check the delivery; take good rows in, quarantine bad ones, stop on a failed suite.")
+    def validate(landed: dict[str, str], *, outlet_events: Any) -> dict[str, str]:
+        with final_errors():
+            from ml.steps import validate
+
+            night = validate.run(landed["ingest_id"])
+        outlet_events[BARS].extra = night
+        return night
+
+    validate(ingest())
+
+
+equity_ingest()

@@ -1,0 +1,49 @@
+"""
+### Predictions of the night
+
+Follows the features at once, with the champion of the day, and runs again when a new champion is promoted.
+Writes, audits and publishes in one transaction: readers see the whole night or none of it. When nothing changed
+since the last publication of the same night, nothing is written.
+
+On the very first night there is no champion yet: the task is *skipped*, and runs again once the retraining beside
+it has installed one.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag, get_current_context, task
+
+from house_rules import CHAMPION, DEFAULT_ARGS, FEATURES, PREDICTIONS, final_errors, nights_of
+from night_form import NIGHT_FORM
+
+
+@dag(
+    schedule=(FEATURES | CHAMPION),
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["afterbell", "equity", "night"],
+    params=NIGHT_FORM,
+)
+def equity_predict() -> None:
+    @task(doc_md="Which nights this run is about: those of its asset events, or the one of the form.")
+    def nights() -> list[dict[str, str]]:
+        return nights_of(get_current_context())
+
+    @task(
+        outlets=[PREDICTIONS],
+        map_index_template="{{ night['as_of'][:10] }}",
+        priority_weight=10,
+        doc_md="Champions of all targets over the night's features; audited and published in one transaction.",
+    )
+    def predict(night: dict[str, str]) -> dict[str, str]:
+        with final_errors():
+            from ml.steps import features, predict
+
+            known = night if "snapshot" in night else features.run(night["domain"], night["as_of"], night["known_at"])
+            return predict.run(**known)
+
+    predict.expand(night=nights())
+
+
+equity_predict()

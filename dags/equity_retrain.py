@@ -1,0 +1,122 @@
+"""
+### Retraining of the night
+
+Follows the features, beside the predictions and never in their way. For every horizon: search, train, compare the
+candidate with the champion on outer test dates that no search has seen, and promote it only on that evidence.
+
+Keeping the champion is a normal result: the decision with its reason and evidence is in `serving.promotions`.
+A promotion makes the predictions of the same night run again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, dag, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
+from ml.settings import HORIZONS
+from night_form import NIGHT_FORM
+
+
+@dag(
+    schedule=[FEATURES],
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["afterbell", "equity", "night", "training"],
+    params={
+        **NIGHT_FORM,
+        "horizons": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "enum": list(HORIZONS)},
+            examples=list(HORIZONS),
+            title="Horizons",
+            description="Which targets to retrain. Empty: AFTERBELL_HORIZONS.",
+        ),
+        "trials": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=1000,
+            title="Trials",
+            description="How many sets of hyper-parameters to try per horizon. Empty: AFTERBELL_TRIALS.",
+        ),
+    },
+)
+def equity_retrain() -> None:
+    @task(doc_md="The night to train on (the latest, when several piled up), with its features and labels.")
+    def night() -> dict[str, str]:
+        with final_errors():
+            from ml.steps import features, labels
+
+            asked = nights_of(get_current_context())[-1]
+            return labels.run(**features.run(asked["domain"], asked["as_of"], asked["known_at"]))
+
+    @task(doc_md="The horizons of this run: those of the form or of the settings.")
+    def horizons(params: dict[str, Any] | None = None) -> list[str]:
+        with final_errors():
+            from ml.steps import domains
+
+            return domains.horizons(DOMAIN, (params or {}).get("horizons"))
+
+    @task_group
+    def per_horizon(horizon: str, night: dict[str, str]) -> Any:
+        @task(
+            pool=TRAINING_POOL,
+            map_index_template="{{ horizon }}",
+            doc_md="Optuna on inner folds, out-of-fold scores on outer ones, the final fit, a version in MLflow.",
+        )
+        def train(horizon: str, night: dict[str, str], params: dict[str, Any] | None = None) -> dict[str, str]:
+            with final_errors():
+                from ml.steps import train
+
+                return train.run(**night, horizon=horizon, trials=(params or {}).get("trials"))
+
+        @task(
+            pool=TRAINING_POOL,
+            map_index_template="{{ candidate['horizon'] }}",
+            doc_md="Candidate and champion recipes on the same outer dates; the decision is stored whole.",
+        )
+        def compare(candidate: dict[str, str]) -> dict[str, str]:
+            with final_errors():
+                from ml.steps import compare
+
+                return compare.run(**candidate)
+
+        @task(
+            map_index_template="{{ decided['horizon'] }}", doc_md="Move the alias `champion` if the decision says so."
+        )
+        def promote(decided: dict[str, str]) -> dict[str, str]:
+            with final_errors():
+                from ml.steps import promote
+
+                return promote.run(decided["decision_id"])
+
+        return promote(compare(train(horizon, night)))
+
+    @task(
+        outlets=[CHAMPION],
+        trigger_rule="all_done",
+        doc_md="Have the predictions made again if any champion changed; skipped when none did.",
+    )
+    def announce(results: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
+        changed = [result["horizon"] for result in results if result and result["promoted"] == "yes"]
+        if not changed:
+            raise AirflowSkipException("No champion changed: the published predictions stand.")
+        outlet_events[CHAMPION].extra = night
+        return changed
+
+    @task(doc_md="One line per horizon. Fails with its horizons, so that a failed training shows on the run.")
+    def summary(results: Any) -> list[str]:
+        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+
+    tonight = night()
+    results = per_horizon.partial(night=tonight).expand(horizon=horizons())
+    announce(results, tonight)
+    summary(results)
+
+
+equity_retrain()

@@ -1,0 +1,147 @@
+"""The steps of the night from a shell: `python -m ml <step>`, or `python -m ml night` for all of them in order.
+
+Each step prints the keys that the next one needs, as JSON on one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ml.errors import AfterbellError, NoChampion
+from ml.settings import settings
+
+EXIT_ERROR = 2
+
+
+def migrate(_: argparse.Namespace) -> Any:
+    from ml.io.migrations import migrate
+
+    return {"applied": migrate(settings().require_warehouse_dsn())}
+
+
+def ingest(a: argparse.Namespace) -> Any:
+    from ml.steps import ingest
+
+    return ingest.run(a.as_of, a.provider, tuple(a.symbols or ()))
+
+
+def validate(a: argparse.Namespace) -> Any:
+    from ml.steps import validate
+
+    return validate.run(a.ingest_id)
+
+
+def features(a: argparse.Namespace) -> Any:
+    from ml.steps import features
+
+    return features.run(**_night(a))
+
+
+def labels(a: argparse.Namespace) -> Any:
+    from ml.steps import features, labels
+
+    return labels.run(**features.run(**_night(a)))
+
+
+def train(a: argparse.Namespace) -> Any:
+    from ml.steps import features, labels, train
+
+    return train.run(**labels.run(**features.run(**_night(a))), horizon=a.horizon, trials=a.trials)
+
+
+def compare(a: argparse.Namespace) -> Any:
+    from ml.steps import compare, features, labels
+
+    return compare.run(**labels.run(**features.run(**_night(a))), horizon=a.horizon, version=a.version)
+
+
+def promote(a: argparse.Namespace) -> Any:
+    from ml.steps import promote
+
+    return promote.run(a.decision_id)
+
+
+def predict(a: argparse.Namespace) -> Any:
+    from ml.steps import features, predict
+
+    return predict.run(**features.run(**_night(a)))
+
+
+def night(a: argparse.Namespace) -> Any:
+    """All steps in order, in this process: predictions with today's champions first, as in Airflow."""
+    from ml.steps import compare, domains, features, ingest, labels, predict, promote, train, validate
+
+    known = validate.run(ingest.run(a.as_of, a.provider, tuple(a.symbols or ()))["ingest_id"])
+    seen = labels.run(**features.run(**known))
+    try:
+        predict.run(**seen)
+    except NoChampion as nobody:
+        logging.getLogger(__name__).info("%s", nobody)
+    for horizon in domains.horizons(known["domain"], None):
+        candidate = train.run(**seen, horizon=horizon, trials=a.trials)
+        promote.run(compare.run(**candidate)["decision_id"])
+    return predict.run(**seen)
+
+
+def _night(a: argparse.Namespace) -> dict[str, str]:
+    from ml.steps import night
+
+    return night.asked_for(a.domain, a.as_of, a.known_at)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m ml", description=__doc__.split("\n\n")[0])
+    steps = top.add_subparsers(dest="step", required=True, metavar="step")
+    as_of = ("--as-of", {"help": "session, e.g. 2013-03-01; default: the last one"})
+    source = [
+        as_of,
+        ("--provider", {"help": "sample, files or polygon; default: AFTERBELL_PROVIDER"}),
+        ("--symbols", {"nargs": "+", "help": "default: AFTERBELL_SYMBOLS, or all"}),
+    ]
+    one_night = [
+        as_of,
+        ("--known-at", {"help": "replay with what was known at this instant (ISO 8601)"}),
+        ("--domain", {"default": "equity"}),
+    ]
+    horizon = ("--horizon", {"required": True, "help": "1d, 5d or 20d"})
+    trials = ("--trials", {"type": int, "help": "default: AFTERBELL_TRIALS"})
+    commands: list[tuple[Callable[[argparse.Namespace], Any], str, Sequence[tuple[str, dict[str, Any]]]]] = [
+        (migrate, "bring the warehouse up to date", []),
+        (ingest, "ask the provider for the night's bars", source),
+        (validate, "check a delivery and take it in", [("ingest_id", {})]),
+        (features, "bars to the feature store", one_night),
+        (labels, "what came of every past row", one_night),
+        (train, "search and fit one candidate", [*one_night, horizon, trials]),
+        (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
+        (promote, "carry a decision out", [("decision_id", {})]),
+        (predict, "publish the night's predictions", one_night),
+        (night, "the whole night", [*source, trials]),
+    ]
+    for command, purpose, arguments in commands:
+        step = steps.add_parser(command.__name__, help=purpose, description=command.__doc__ or purpose)
+        for name, options in arguments:
+            step.add_argument(name, **options)
+        step.set_defaults(command=command)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step; 0 when it succeeded, 2 with one clear line when it could not."""
+    asked = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        print(json.dumps(asked.command(asked)))
+    except AfterbellError as error:
+        print(f"{asked.step}: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

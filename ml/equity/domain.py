@@ -1,0 +1,24 @@
+"""The equity domain: what is predicted for a stock after each session's close."""
+
+from __future__ import annotations
+
+from ml.domain import Domain, Target
+from ml.errors import SettingsError
+from ml.settings import HORIZONS
+
+NAME = "equity"
+
+
+def equity(horizons: tuple[str, ...]) -> Domain:
+    """The domain with one target per horizon name ("1d", "5d", "20d"); a target's horizon counts sessions.
+
+    SettingsError for a horizon that does not exist.
+    """
+    unknown = [name for name in horizons if name not in HORIZONS]
+    if unknown or not horizons:
+        raise SettingsError(
+            f"the horizons {unknown}" if unknown else "no horizon",
+            f"some of {', '.join(HORIZONS)}",
+            "Correct AFTERBELL_HORIZONS or the form",
+        )
+    return Domain(NAME, tuple(Target(NAME, name, HORIZONS[name]) for name in horizons))

@@ -1,0 +1,1 @@
+"""The features of the equity domain: declared in `catalogue`, computed by `compute`."""

@@ -1,0 +1,179 @@
+"""The frame contracts: columns, types and keys, checked once at the border and then trusted.
+
+Conventions of every frame: a plain RangeIndex, instants as `datetime64[us, UTC]`, calendar dates
+as naive `datetime64[us]` at midnight, text as `str`, missing numbers as NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ml.errors import FrameError
+
+TEXT = "str"
+DATE = "datetime64[us]"
+INSTANT = "datetime64[us, UTC]"
+REAL = "float64"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A frame's columns with their dtypes, and the columns that are its key.
+
+    `strict_keys` says whether keys must be unique and sorted ascending in the key's order.
+    Columns beyond the contract are refused, so that nothing travels unseen.
+    """
+
+    name: str
+    columns: Mapping[str, Any]
+    key: tuple[str, ...] = field(default=())
+    strict_keys: bool = True
+
+    def check(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The same frame, proved to keep the contract; FrameError otherwise."""
+        self._check_columns(frame)
+        self._check_dtypes(frame)
+        if self.strict_keys and self.key:
+            self._check_keys(frame)
+        return frame
+
+    def cast(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The contract's columns in order, cast to its dtypes, without other columns.
+
+        FrameError names the column that is missing or cannot be cast.
+        """
+        self._check_columns(frame, extra_allowed=True)
+        cast = {}
+        for column, dtype in self.columns.items():
+            try:
+                cast[column] = frame[column].astype(dtype)
+            except (ValueError, TypeError) as error:
+                raise FrameError(
+                    f"{self.name} column {column!r} of type {frame[column].dtype} ({error})",
+                    f"values that read as {dtype}",
+                    "Correct the source or its column mapping",
+                ) from error
+        return pd.DataFrame(cast).reset_index(drop=True)
+
+    def empty(self) -> pd.DataFrame:
+        """No rows, right columns."""
+        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in self.columns.items()})
+
+    def _check_columns(self, frame: pd.DataFrame, extra_allowed: bool = False) -> None:
+        missing = [c for c in self.columns if c not in frame.columns]
+        if missing:
+            raise FrameError(
+                f"{self.name} with columns {list(frame.columns)}, without {missing}",
+                f"columns {list(self.columns)}",
+                "Add the missing columns or map them in the settings",
+            )
+        extra = [c for c in frame.columns if c not in self.columns]
+        if extra and not extra_allowed:
+            raise FrameError(f"{self.name} with extra columns {extra}", f"columns {list(self.columns)}", "Drop them")
+
+    def _check_dtypes(self, frame: pd.DataFrame) -> None:
+        for column, dtype in self.columns.items():
+            if str(frame[column].dtype) != dtype:
+                raise FrameError(
+                    f"{self.name} column {column!r} of type {frame[column].dtype}", dtype, "Use Contract.cast first"
+                )
+
+    def _check_keys(self, frame: pd.DataFrame) -> None:
+        keys = pd.MultiIndex.from_frame(frame[list(self.key)])
+        if keys.has_duplicates:
+            twice = keys[keys.duplicated()][0]
+            raise FrameError(f"{self.name} with key {twice} more than once", f"unique {self.key}", "Remove duplicates")
+        if not keys.is_monotonic_increasing:
+            raise FrameError(f"{self.name} out of order", f"rows sorted by {self.key}", "Sort the rows")
+
+
+_OHLCV = {"open": REAL, "high": REAL, "low": REAL, "close": REAL, "volume": REAL}
+
+RECEIVED = Contract(
+    "received bars", {"symbol": TEXT, "date": DATE, **_OHLCV}, key=("symbol", "date"), strict_keys=False
+)
+"""What a vendor sent, untouched: raw prices as traded, `date` the session. May hold any mistake."""
+
+ACTIONS = Contract(
+    "corporate actions",
+    {"symbol": TEXT, "ex_date": DATE, "kind": TEXT, "value": REAL},
+    key=("symbol", "ex_date", "kind"),
+)
+"""`split`: new shares per old share (2.0 for 2:1). `dividend`: cash per share, in the raw price's unit."""
+
+BARS = Contract("bars", {"symbol": TEXT, "ts": INSTANT, **_OHLCV}, key=("symbol", "ts"))
+"""Accepted daily bars, raw prices; `ts` is the instant the session closed."""
+
+ADJUSTED = Contract("adjusted bars", {"symbol": TEXT, "ts": INSTANT, **_OHLCV, "raw_close": REAL}, key=("symbol", "ts"))
+"""Bars made comparable over time (splits and dividends), beside the close as it was traded."""
+
+QUARANTINE = Contract(
+    "quarantined bars",
+    {"symbol": TEXT, "date": DATE, **_OHLCV, "reason": TEXT},
+    key=("symbol", "date"),
+    strict_keys=False,
+)
+
+LABELS = Contract(
+    "labels",
+    {"entity": TEXT, "ts": INSTANT, "target": TEXT, "matures_at": INSTANT, "value": REAL},
+    key=("target", "ts", "entity"),
+)
+"""One row per entity, instant and target whose outcome is known; the event is value > 0."""
+
+OUT_OF_FOLD = Contract(
+    "out-of-fold predictions",
+    {
+        "entity": TEXT,
+        "ts": INSTANT,
+        "value": REAL,
+        "p_up": REAL,
+        "expected": REAL,
+        "scale": REAL,
+        "baseline_p_up": REAL,
+    },
+    key=("ts", "entity"),
+)
+"""What a recipe said about outer test rows it never saw, beside what came and what the baseline said."""
+
+FORECAST = Contract(
+    "forecast",
+    {"entity": TEXT, "p_up": REAL, "expected": REAL, "lower": REAL, "upper": REAL},
+    key=("entity",),
+)
+"""A model's word on one instant: probability of a rise, expected value, central interval."""
+
+PREDICTIONS = Contract(
+    "predictions",
+    {
+        "entity": TEXT,
+        "target": TEXT,
+        "matures_at": INSTANT,
+        "model_version": "int64",
+        "has_skill": "bool",
+        "p_up": REAL,
+        "direction": TEXT,
+        "confidence": REAL,
+        "expected_return": REAL,
+        "return_lower": REAL,
+        "return_upper": REAL,
+        "price": REAL,
+        "price_target": REAL,
+        "price_lower": REAL,
+        "price_upper": REAL,
+    },
+    key=("target", "entity"),
+)
+"""Finished rows of one night, ready to be audited and published."""
+
+FEATURE_KEYS: dict[str, str] = {"entity": TEXT, "ts": INSTANT}
+"""A feature frame has these keys first, sorted by (ts, entity), then float32 columns of one feature set."""
+
+
+def check_features(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """The same frame, proved to hold exactly the features `names` as float32 after its keys."""
+    return Contract("features", {**FEATURE_KEYS, **dict.fromkeys(names, "float32")}, key=("ts", "entity")).check(frame)

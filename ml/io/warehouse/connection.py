@@ -1,0 +1,97 @@
+"""Connections and transactions. Every statement comes from `sql/queries` and takes named parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from io import BytesIO
+from typing import Any
+
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import RealDictCursor
+
+from ml.errors import WarehouseUnavailable
+from ml.io.queries import query
+
+Row = dict[str, Any]
+Parameters = Mapping[str, Any]
+
+
+class Warehouse:
+    """The product's database as its write role sees it. Cheap to make; connects per transaction."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing. WarehouseUnavailable when the server cannot be reached or goes away."""
+        try:
+            with closing(psycopg2.connect(self.dsn, cursor_factory=RealDictCursor)) as connection, connection:
+                yield Transaction(connection)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            raise unavailable(error) from error
+
+    def rows(self, name: str, parameters: Parameters | None = None) -> list[Row]:
+        """The answer of one query in a transaction of its own."""
+        with self.transaction() as transaction:
+            return transaction.rows(name, parameters)
+
+    def row(self, name: str, parameters: Parameters | None = None) -> Row | None:
+        """The first row of one query, or None."""
+        return next(iter(self.rows(name, parameters)), None)
+
+
+class Transaction:
+    """What can be done inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, name: str, parameters: Parameters | None = None) -> int:
+        """Run a statement; returns the number of rows it touched."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query(name), parameters)
+            return int(cursor.rowcount)
+
+    def rows(self, name: str, parameters: Parameters | None = None) -> list[Row]:
+        """The rows that a statement returns."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query(name), parameters)
+            return [dict(row) for row in cursor.fetchall()]
+
+    def one(self, name: str, parameters: Parameters | None = None) -> Row:
+        """The single row of a statement that always has one."""
+        return self.rows(name, parameters)[0]
+
+    def lock(self, name: str) -> None:
+        """Wait until this transaction is the only one that holds the lock `name`; freed at its end."""
+        self.execute("lock", {"name": name})
+
+    def copy(self, name: str, frame: pd.DataFrame) -> None:
+        """Bulk-load a frame by the COPY statement `name`. Columns go by position; NaN becomes null."""
+        with self._connection.cursor() as cursor:
+            cursor.copy_expert(query(name), _csv(frame))
+
+
+def unavailable(error: Exception) -> WarehouseUnavailable:
+    """The one message for a server that is not there, without the password that drivers may quote."""
+    reason = re.sub(r"password=\S+|://[^@\s]+@", "...", " ".join(str(error).split()))
+    return WarehouseUnavailable(
+        f"no answer from Postgres ({reason})",
+        "a running server at AFTERBELL_WAREHOUSE_DSN",
+        "Start it (make run) or correct the address, then run this step again: nothing was half-written",
+    )
+
+
+def _csv(frame: pd.DataFrame) -> BytesIO:
+    buffer = BytesIO()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    return buffer

@@ -1,0 +1,135 @@
+"""Model versions, the gate's decisions and the promotions that follow from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extras import Json
+
+from ml.domain import Target
+from ml.errors import Superseded
+from ml.io.warehouse.connection import Parameters, Row, Transaction, Warehouse
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """What a training produced, as the warehouse keeps it beside the registry."""
+
+    domain: str
+    target: str
+    version: int
+    training_key: str
+    run_id: str
+    estimator: str
+    recipe: Mapping[str, Any]
+    recipe_digest: str
+    feature_set_digest: str
+    snapshot_digest: str
+    as_of: datetime
+    known_at: datetime
+    train_start: datetime
+    train_end: datetime
+    train_rows: int
+    trials: int
+    scores: Mapping[str, Any]
+    code_commit: str
+
+
+def record_version(warehouse: Warehouse, version: ModelVersion) -> None:
+    """Write a trained version down; writing it again changes nothing."""
+    with warehouse.transaction() as transaction:
+        transaction.execute("model_version_insert", _jsonb(vars(version)))
+
+
+def version_trained_for(warehouse: Warehouse, training_key: str) -> Row | None:
+    """The version that already answers this training question, if any."""
+    return warehouse.row("model_version_by_training_key", {"training_key": training_key})
+
+
+def version(warehouse: Warehouse, target: Target, number: int) -> Row:
+    """One version's row; KeyError when the warehouse does not know it."""
+    row = warehouse.row("model_version", {**_target(target), "version": number})
+    if row is None:
+        raise KeyError(f"version {number} of {target.model_name} is not in the warehouse")
+    return row
+
+
+def champion(warehouse: Warehouse, target: Target) -> Row | None:
+    """The last promotion of a target with its version's skill, or None before the first."""
+    return warehouse.row("champion", _target(target))
+
+
+def recipe_json(row: Row) -> str:
+    """The recipe of a version's row as the text that recipes are read from."""
+    return json.dumps(row["recipe"])
+
+
+def looks_in_year_before(warehouse: Warehouse, target: Target, as_of: datetime) -> int:
+    """How many superiority tests were made on nights of the year up to `as_of`."""
+    row = warehouse.row("looks_in_year", {**_target(target), "as_of": as_of})
+    return int(row["looks"]) if row else 0
+
+
+def decision_about(warehouse: Warehouse, target: Target, candidate: int, champion_version: int | None) -> Row | None:
+    """The decision already taken on this pair, if any: a pair is looked at once."""
+    return warehouse.row(
+        "decision_about", {**_target(target), "candidate_version": candidate, "champion_version": champion_version}
+    )
+
+
+def decision(warehouse: Warehouse, decision_id: int) -> Row:
+    """One decision; KeyError when there is none."""
+    row = warehouse.row("decision", {"decision_id": decision_id})
+    if row is None:
+        raise KeyError(f"no decision {decision_id}")
+    return row
+
+
+def record_decision(warehouse: Warehouse, values: Parameters) -> int:
+    """Store a decision whole; returns its id. A twin that decided first wins and its id is returned."""
+    with warehouse.transaction() as transaction:
+        transaction.execute("decision_insert", _jsonb(values))
+        return int(transaction.one("decision_about", values)["decision_id"])
+
+
+def promote(transaction: Transaction, target: Target, decided: Row) -> None:
+    """Record that a decision took effect; Superseded when another champion arrived meanwhile.
+
+    Call inside a transaction that holds `lock_champion`; promoting twice changes nothing.
+    """
+    rows = transaction.rows("champion", _target(target))
+    current = rows[0]["to_version"] if rows else None
+    if rows and rows[0]["decision_id"] == decided["decision_id"]:
+        return
+    if current != decided["champion_version"]:
+        raise Superseded(
+            f"champion version {current} of {target.model_name}",
+            f"version {decided['champion_version']}, against which decision {decided['decision_id']} was taken",
+            "Nothing was changed; the next retraining compares with the new champion",
+        )
+    transaction.execute(
+        "promotion_insert",
+        {
+            **_target(target),
+            "from_version": current,
+            "to_version": decided["candidate_version"],
+            "decision_id": decided["decision_id"],
+        },
+    )
+
+
+def lock_champion(transaction: Transaction, target: Target) -> None:
+    """Let nobody else change this target's champion until the transaction ends."""
+    transaction.lock(f"champion:{target.model_name}")
+
+
+def _target(target: Target) -> dict[str, str]:
+    return {"domain": target.domain, "target": target.name}
+
+
+def _jsonb(values: Parameters) -> dict[str, Any]:
+    return {key: Json(value) if isinstance(value, dict | list) else value for key, value in values.items()}

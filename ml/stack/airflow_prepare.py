@@ -1,0 +1,32 @@
+"""Run as a child process in Airflow's environment: migrate its database, then make the users and the pool.
+
+One process runs the commands of the `airflow` command line one after the other, because importing
+Airflow takes longer than all of them, and because an argument of a process is no place for a password.
+"""
+
+from __future__ import annotations
+
+import os
+
+from airflow.cli.cli_parser import get_parser
+
+from ml.stack.airflow import ADMIN, POOL, VIEWER
+
+
+def main() -> None:
+    airflow("db", "migrate")
+    for user, role in ((ADMIN, "Admin"), (VIEWER, "Viewer")):
+        password = os.environ[f"AFTERBELL_STACK_{user.upper()}_PASSWORD"]
+        names = ["--username", user, "--firstname", user.title(), "--lastname", "Afterbell"]
+        airflow("users", "create", "--role", role, *names, "--email", f"{user}@localhost", "--password", password)
+        airflow("users", "reset-password", "--username", user, "--password", password)
+    airflow("pools", "set", POOL, "1", "One training at a time: each takes all cores")
+
+
+def airflow(*words: str) -> None:
+    arguments = get_parser().parse_args(words)
+    arguments.func(arguments)
+
+
+if __name__ == "__main__":
+    main()

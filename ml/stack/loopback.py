@@ -1,0 +1,5 @@
+"""The name under which Airflow's processes of one machine find each other's logs."""
+
+
+def name() -> str:
+    return "localhost"

@@ -1,0 +1,134 @@
+"""Trigger one night in Airflow and follow it to its end, task by task.
+
+The DAGs of a night are chained by assets. What a run brought about is read from its asset events,
+so that nothing here knows the order of the DAGs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml.errors import StackError
+from ml.stack.airflow_api import UNFINISHED, Airflow, Run
+from ml.stack.waiting import wait_until
+
+FIRST_DAG = "equity_ingest"
+PARSING_SECONDS = 90
+SCHEDULE_SECONDS = 10
+POLL_SECONDS = 0.5
+# The scheduler makes a run from an event within its next round, a fifth of a second later.
+QUIET_SECONDS = 3
+SILENT = (None, "scheduled", "queued")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Night:
+    """All runs that descend from one, with what was last seen of them."""
+
+    runs: dict[Run, str] = field(default_factory=dict)
+    tasks: dict[tuple[Run, str, int], str] = field(default_factory=dict)
+    failed_tasks: list[tuple[Run, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def failed_runs(self) -> list[Run]:
+        return [run for run, state in self.runs.items() if state == "failed"]
+
+    @property
+    def finished(self) -> bool:
+        return all(state not in UNFINISHED for state in self.runs.values())
+
+
+def begin(airflow: Airflow, conf: Mapping[str, Any], say: Say = print) -> Run:
+    """The night's first run: a new one, or the one that the schedule has just begun on its own.
+
+    With a `conf` it is always a new one. StackError when the DAG does not appear.
+    """
+    if not wait_until(lambda: airflow.has_dag(FIRST_DAG), PARSING_SECONDS):
+        raise StackError(
+            f"no DAG {FIRST_DAG} in Airflow after {PARSING_SECONDS} s", "it parsed", "See make logs name=dag-processor"
+        )
+    if not conf and airflow.starts_by_itself(FIRST_DAG):
+        wait_until(lambda: bool(airflow.unfinished(FIRST_DAG)), SCHEDULE_SECONDS)
+    under_way = [run for run, its_conf in airflow.unfinished(FIRST_DAG) if its_conf == dict(conf)]
+    if under_way:
+        say(f"this night is under way already: following {under_way[0].run_id}")
+        return under_way[0]
+    return airflow.trigger(FIRST_DAG, conf)
+
+
+def follow(airflow: Airflow, first: Run, say: Say = print) -> Night:
+    """Tell every change of every task until all descendants of `first` have finished."""
+    night = Night(runs={first: "queued"})
+    started = time.monotonic()
+    quiet_since = started
+    while time.monotonic() - quiet_since < QUIET_SECONDS:
+        waiting = _has_waiting_events(airflow, night)
+        _look(airflow, night, lambda line: say(f"  {_clock(time.monotonic() - started)}  {line}"))
+        if waiting or not night.finished:
+            quiet_since = time.monotonic()
+        time.sleep(POLL_SECONDS)
+    return night
+
+
+def _look(airflow: Airflow, night: Night, say: Say) -> None:
+    """Bring the night up to date and tell what has changed."""
+    for run, before in list(night.runs.items()):
+        if before in UNFINISHED:
+            # The state first: tasks seen after the run's end are final.
+            night.runs[run] = airflow.state(run)
+            for task in airflow.tasks(run):
+                _tell_change(night, run, task, say)
+        for event in airflow.events(run):
+            for made in event["created_dagruns"]:
+                night.runs.setdefault(Run(made["dag_id"], made["run_id"]), "queued")
+
+
+def _tell_change(night: Night, run: Run, task: dict[str, Any], say: Say) -> None:
+    key, state = (run, task["task_id"], task["map_index"]), task["state"]
+    before = night.tasks.get(key, "queued")
+    if state in SILENT or state == before:
+        return
+    night.tasks[key] = state
+    if state == "failed":
+        night.failed_tasks.append((run, task))
+    mapped = f"[{task['rendered_map_index'] or task['map_index']}]" if task["map_index"] >= 0 else ""
+    name = f"{run.dag_id}{mapped} {task['task_id'].rpartition('.')[2]}"
+    took = f" {task['duration']:.1f}s" if state != "running" and task["duration"] else ""
+    normal = "  (normal: nothing to do here tonight)" if state == "skipped" else ""
+    say(f"{name:<40} {before} -> {state}{took}{normal}")
+
+
+def _has_waiting_events(airflow: Airflow, night: Night) -> bool:
+    """Whether an event of the night waits for a DAG that is busy with another run."""
+    if not night.finished:
+        return True
+    assets = {event["asset_id"] for run in night.runs for event in airflow.events(run)}
+    waiting = {dag for asset in assets for dag in airflow.waiting_dags(asset)}
+    return any(airflow.unfinished(dag) for dag in waiting)
+
+
+def require_success(night: Night, logs: Path) -> None:
+    """StackError naming the first failed task and its log, when any run failed."""
+    if not night.failed_runs:
+        return
+    told = [_log_of(run, task, logs) for run, task in night.failed_tasks if run in night.failed_runs]
+    raise StackError(
+        f"{len(night.failed_runs)} failed run(s): {', '.join(sorted({run.dag_id for run in night.failed_runs}))}",
+        "every run to succeed",
+        f"Read {told[0] if told else logs}; what readers see is unchanged, and the next run starts afresh",
+    )
+
+
+def _log_of(run: Run, task: dict[str, Any], logs: Path) -> Path:
+    folder = logs / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" / f"task_id={task['task_id']}"
+    mapped = folder / f"map_index={task['map_index']}" if task["map_index"] >= 0 else folder
+    return mapped / f"attempt={task['try_number']}.log"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

@@ -1,0 +1,1 @@
+"""One file per step of the night: read what stands to the left, compute, write one thing."""

@@ -1,0 +1,107 @@
+"""Candidate and champion to a decision: both recipes on the same outer dates, the gate's word stored whole."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from ml.domain import Target
+from ml.io.registry import Registry
+from ml.io.store import Store
+from ml.io.warehouse import Warehouse, models
+from ml.io.warehouse.connection import Row
+from ml.lifecycle.comparison import Contender, Decision, alpha_per_look, decide
+from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.training import out_of_fold
+from ml.settings import Settings, settings
+from ml.steps import domains, material
+from ml.steps.night import Keys, keys, parse
+from ml.steps.train import OUT_OF_FOLD_TABLE
+
+log = logging.getLogger(__name__)
+
+GATE = "gate"
+
+
+def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, version: str) -> Keys:
+    """Judge one candidate; returns the night's keys with `horizon` and the `decision_id`.
+
+    A pair of candidate and champion is looked at once: asking again gives the same decision and
+    spends no alpha.
+    """
+    config = settings()
+    target = domains.target(domain, horizon, config)
+    night = parse(domain, as_of, known_at)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    decision_id = _decided_before(warehouse, target, int(version))
+    if decision_id is None:
+        decision_id = _decide(config, warehouse, target, int(version), night.as_of)
+    return keys(night, snapshot=snapshot, horizon=horizon, decision_id=str(decision_id))
+
+
+def _decided_before(warehouse: Warehouse, target: Target, version: int) -> int | None:
+    champion = models.champion(warehouse, target)
+    if champion is not None and champion["to_version"] == version:
+        return int(champion["decision_id"])
+    decided = models.decision_about(warehouse, target, version, champion["to_version"] if champion else None)
+    return int(decided["decision_id"]) if decided else None
+
+
+def _decide(config: Settings, warehouse: Warehouse, target: Target, version: int, as_of: datetime) -> int:
+    champion = models.champion(warehouse, target)
+    candidate = models.version(warehouse, target, version)
+    candidate_oof = Registry(config.require_mlflow_uri()).evidence(candidate["run_id"], OUT_OF_FOLD_TABLE)
+    looks = models.looks_in_year_before(warehouse, target, as_of)
+    decision = decide(
+        target,
+        _contender(candidate, candidate_oof),
+        _champion_contender(config, warehouse, target, candidate, champion),
+        alpha_for_this_look=alpha_per_look(config.alpha_per_year, config.looks_per_year),
+        looks_taken=looks,
+        looks_per_year=config.looks_per_year,
+    )
+    log.info("%s version %d: %s, %s", target.model_name, version, decision.verdict, decision.reason)
+    return models.record_decision(warehouse, _row(target, version, champion, as_of, decision))
+
+
+def _champion_contender(
+    config: Settings, warehouse: Warehouse, target: Target, candidate: Row, champion: Row | None
+) -> Contender | None:
+    """The champion's recipe refitted on the candidate's outer folds; None when it can no longer be computed.
+
+    A champion whose feature set is gone can neither be compared nor serve, so it counts as none.
+    """
+    if champion is None:
+        return None
+    serving = models.version(warehouse, target, champion["to_version"])
+    if serving["feature_set_digest"] != candidate["feature_set_digest"]:
+        log.warning("%s: the champion's feature set is no longer computed", target.model_name)
+        return None
+    parts = domains.parts(target.domain, config)
+    rows = material.gather(Store(config.store_root), parts, target, candidate["snapshot_digest"])
+    recipe = Recipe.from_json(models.recipe_json(serving))
+    return _contender(serving, out_of_fold(recipe, rows.dataset, rows.folds.outer, config.threads))
+
+
+def _contender(row: Row, oof: pd.DataFrame) -> Contender:
+    return Contender(row["recipe_digest"], oof, np.datetime64(pd.Timestamp(row["train_end"]).tz_localize(None), "us"))
+
+
+def _row(target: Target, version: int, champion: Row | None, as_of: datetime, decision: Decision) -> Row:
+    return {
+        "domain": target.domain,
+        "target": target.name,
+        "candidate_version": version,
+        "champion_version": champion["to_version"] if champion else None,
+        "as_of": as_of,
+        "door": decision.door,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "alpha_spent": decision.alpha_spent,
+        "has_skill": decision.has_skill,
+        "evidence": decision.evidence,
+        "decided_by": GATE,
+    }

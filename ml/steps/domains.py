@@ -1,0 +1,86 @@
+"""The table of domains: all that the generic steps must be told about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from ml.domain import Domain, Target
+from ml.equity import pricing, sessions
+from ml.equity.domain import equity
+from ml.equity.features.catalogue import DEFAULT_SET, SCALE_FEATURE
+from ml.errors import SettingsError
+from ml.settings import Settings, settings
+
+GRACE = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A domain as `train`, `compare`, `promote` and `predict` see it.
+
+    matures_at: when the outcome of a prediction made at an instant is known.
+    due: when the answers of the night after an instant should be out.
+    finish: adds the domain's own columns to finished predictions, given each entity's price.
+    """
+
+    domain: Domain
+    feature_names: tuple[str, ...]
+    feature_set_digest: str
+    scale_feature: str
+    matures_at: Callable[[datetime, Target], datetime]
+    due: Callable[[datetime], datetime]
+    finish: Callable[[pd.DataFrame, pd.Series[float]], pd.DataFrame]
+
+
+def parts(name: str, settings: Settings) -> Parts:
+    """The domain called `name`; SettingsError naming the known ones otherwise."""
+    known = {"equity": _equity}
+    if name not in known:
+        raise SettingsError(f"domain {name!r}", f"one of {', '.join(known)}", "Correct the name")
+    return known[name](settings)
+
+
+def target(name: str, horizon: str, settings: Settings) -> Target:
+    """A domain's target by name; SettingsError naming the configured ones otherwise."""
+    domain = parts(name, settings).domain
+    try:
+        return domain.target(horizon)
+    except KeyError as error:
+        raise SettingsError(
+            f"horizon {horizon!r}",
+            f"one of {', '.join(t.name for t in domain.targets)}",
+            "Choose one of them, or add it to AFTERBELL_HORIZONS",
+        ) from error
+
+
+def horizons(name: str, asked: list[str] | None) -> list[str]:
+    """The target names of a domain, or those of them that were asked for."""
+    config = settings()
+    names = asked or [t.name for t in parts(name, config).domain.targets]
+    return [target(name, horizon, config).name for horizon in names]
+
+
+def _equity(settings: Settings) -> Parts:
+    calendar = settings.calendar
+    delay = timedelta(minutes=settings.close_delay_minutes) + GRACE
+
+    def matures_at(as_of: datetime, target: Target) -> datetime:
+        later = sessions.later_close(calendar, pd.Series([pd.Timestamp(as_of)]), target.horizon)
+        return pd.Timestamp(later.iloc[0]).to_pydatetime().astimezone(UTC)
+
+    def due(as_of: datetime) -> datetime:
+        return pd.Timestamp(sessions.next_close(calendar, pd.Timestamp(as_of))).to_pydatetime() + delay
+
+    return Parts(
+        equity(settings.horizons),
+        DEFAULT_SET.names,
+        DEFAULT_SET.digest,
+        SCALE_FEATURE,
+        matures_at,
+        due,
+        pricing.with_prices,
+    )

@@ -1,0 +1,59 @@
+"""The key of a night as it travels between tasks: a few strings, never a frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ml.domain import Night
+from ml.equity import sessions
+from ml.errors import SettingsError
+from ml.io.warehouse import Warehouse
+from ml.settings import settings
+
+Keys = dict[str, str]
+
+
+def keys(night: Night, **more: str) -> Keys:
+    """A night as strings, with whatever else the next step needs."""
+    return {
+        "domain": night.domain,
+        "as_of": night.as_of.isoformat(),
+        "known_at": night.known_at.isoformat(),
+        **more,
+    }
+
+
+def parse(domain: str, as_of: str, known_at: str) -> Night:
+    """The night that `keys` wrote down; SettingsError when an instant does not read as one."""
+    return Night(domain, _instant("as_of", as_of), _instant("known_at", known_at))
+
+
+def last_accepted(warehouse: Warehouse, domain: str, as_of: datetime | None = None) -> Night:
+    """The last night whose bars were accepted, or the one of `as_of`, with all that is known by now."""
+    row = warehouse.row("ingest_last_accepted", {"domain": domain, "as_of": as_of})
+    if row is None:
+        raise SettingsError(
+            f"no accepted bars of {domain}" + (f" for {as_of.isoformat()}" if as_of else ""),
+            "a night that was ingested and passed its checks",
+            "Trigger equity_ingest first",
+        )
+    return Night(domain, row["as_of"].astimezone(UTC), row["known_at"].astimezone(UTC))
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{name} {text!r}", "an ISO 8601 instant", "Use 2013-03-01T21:00:00+00:00") from error
+    if instant.tzinfo is None:
+        raise SettingsError(f"{name} {text!r} without a zone", "an instant in UTC", f"Write {text}+00:00")
+    return instant.astimezone(UTC)
+
+
+def asked_for(domain: str, as_of: str | None, known_at: str | None) -> Keys:
+    """The keys of the night that a form names: a session (or the last accepted one), as known then or now."""
+    config = settings()
+    close = sessions.parse_as_of(config.calendar, as_of).to_pydatetime() if as_of else None
+    night = last_accepted(Warehouse(config.require_warehouse_dsn()), domain, close)
+    return keys(replace(night, known_at=_instant("known_at", known_at)) if known_at else night)

@@ -1,0 +1,150 @@
+"""Features and champions to a publication: forecast, finish, audit, and publish in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from ml import frames
+from ml.domain import Night, Target
+from ml.errors import NoChampion, RegistryError
+from ml.io.registry import Registry
+from ml.io.store import Store
+from ml.io.warehouse import Warehouse, models, publications
+from ml.lifecycle.audit import AuditFinding, audit, raise_if_failed
+from ml.lifecycle.prediction import finish
+from ml.settings import Settings, settings
+from ml.steps import domains, keep
+from ml.steps.domains import Parts
+from ml.steps.night import Keys, keys, parse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that serves a target, and whether its skill was proven when it was promoted."""
+
+    target: Target
+    version: int
+    has_skill: bool
+
+
+def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
+    """Publish one night; returns its keys with the `publication_id` and whether it is `new`.
+
+    NoChampion when nothing serves any target yet. AuditFailed leaves readers with what they had.
+    """
+    config = settings()
+    parts = domains.parts(domain, config)
+    night = parse(domain, as_of, known_at)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    registry = Registry(config.require_mlflow_uri())
+    serving = _champions(registry, warehouse, parts)
+    today = _rows_of_tonight(Store(config.store_root), parts, night, snapshot)
+    predictions = _predictions(registry, config, parts, serving, today, night, snapshot)
+    expected = [(entity, champion.target.name) for entity in today["entity"] for champion in serving]
+    findings = audit(predictions, expected, publications.previous_predictions(warehouse, night))
+    raise_if_failed(findings)
+    done = publications.publish(
+        warehouse,
+        night,
+        snapshot,
+        _content_key(night, snapshot, serving),
+        predictions,
+        [asdict(finding) for finding in findings],
+        _expires_at(parts, night),
+    )
+    _report(done, predictions, findings)
+    return keys(night, publication_id=str(done.publication_id), new="yes" if done.new else "no")
+
+
+def _champions(registry: Registry, warehouse: Warehouse, parts: Parts) -> list[Champion]:
+    found = [_champion(registry, warehouse, target) for target in parts.domain.targets]
+    serving = [champion for champion in found if champion is not None]
+    if not serving:
+        raise NoChampion(
+            f"no champion of {parts.domain.name} for {', '.join(t.name for t in parts.domain.targets)}",
+            "a model promoted by the gate",
+            "The first retraining installs one and predictions follow by themselves; or trigger equity_retrain",
+        )
+    return serving
+
+
+def _champion(registry: Registry, warehouse: Warehouse, target: Target) -> Champion | None:
+    version = registry.champion(target.model_name)
+    if version is None:
+        return None
+    recorded = models.champion(warehouse, target)
+    if recorded is None or recorded["to_version"] != version:
+        raise RegistryError(
+            f"alias champion of {target.model_name} at version {version}",
+            f"version {recorded['to_version'] if recorded else 'none'}, the last one that the gate promoted",
+            "Retry: a promotion may be under way. If it stays, somebody moved the alias by hand: move it back",
+        )
+    return Champion(target, version, bool(recorded["has_skill"]))
+
+
+def _rows_of_tonight(store: Store, parts: Parts, night: Night, snapshot: str) -> pd.DataFrame:
+    """Features of the entities that have a row at as_of and a history long enough to know their dispersion."""
+    features = store.get(keep.features(night.domain, parts.feature_set_digest, snapshot))
+    tonight = features[features["ts"] == night.as_of]
+    usable = tonight[parts.scale_feature].notna()
+    if not usable.all():
+        log.warning("too short a history to predict: %s", ", ".join(tonight.loc[~usable, "entity"]))
+    return tonight[usable].reset_index(drop=True)
+
+
+def _predictions(
+    registry: Registry,
+    config: Settings,
+    parts: Parts,
+    serving: list[Champion],
+    today: pd.DataFrame,
+    night: Night,
+    snapshot: str,
+) -> pd.DataFrame:
+    price = Store(config.store_root).get(keep.reference(night.domain, snapshot)).set_index("entity")["price"]
+    finished = [_finished(registry, parts, champion, today, night) for champion in serving]
+    priced = parts.finish(pd.concat(finished, ignore_index=True), price)
+    ordered = priced.sort_values(list(frames.PREDICTIONS.key), ignore_index=True)
+    return frames.PREDICTIONS.check(frames.PREDICTIONS.cast(ordered))
+
+
+def _finished(registry: Registry, parts: Parts, champion: Champion, today: pd.DataFrame, night: Night) -> pd.DataFrame:
+    forecast = registry.forecast(champion.target.model_name, champion.version, today.drop(columns="ts"))
+    returns = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
+    return (
+        finish(forecast)
+        .rename(columns=returns)
+        .assign(
+            target=champion.target.name,
+            matures_at=parts.matures_at(night.as_of, champion.target),
+            model_version=champion.version,
+            has_skill=champion.has_skill,
+        )
+    )
+
+
+def _content_key(night: Night, snapshot: str, serving: list[Champion]) -> str:
+    answer = [night.as_of.isoformat(), snapshot, *(f"{c.target.name}={c.version}" for c in serving)]
+    return hashlib.sha256(json.dumps(answer).encode()).hexdigest()
+
+
+def _expires_at(parts: Parts, night: Night) -> datetime | None:
+    """When the next night's answers are due; None for a night replayed after that, which no clock can make stale."""
+    due = parts.due(night.as_of)
+    return due if due > datetime.now(UTC) else None
+
+
+def _report(done: publications.Published, predictions: pd.DataFrame, findings: list[AuditFinding]) -> None:
+    for finding in findings:
+        if not finding.passed:
+            log.warning("audit, %s: %s; expected %s", finding.name, finding.observed, finding.expected)
+    said = "published" if done.new else "already published, nothing written:"
+    log.info("%s %d predictions as publication %d", said, len(predictions), done.publication_id)

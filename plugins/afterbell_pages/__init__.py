@@ -1,0 +1,1 @@
+"""The pages of Afterbell inside the Airflow UI."""

@@ -1,0 +1,132 @@
+"""The page "Predictions" and the JSON that it reads, behind Airflow's log-in.
+
+No logic of its own: it serves what the views give. The log-in is demanded of the whole application,
+so every file goes through a route (mounted static files would not ask for it), and FastAPI's own
+documentation pages, which would not ask either, are off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from html import escape
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+
+from ml.errors import AfterbellError, WarehouseUnavailable
+from ml.io import serving
+
+FILES = Path(__file__).parent
+LOGIN = "/api/v2/auth/login"
+UNAUTHORIZED = (401, 403)
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+app = FastAPI(
+    title="Afterbell",
+    docs_url=None,
+    redoc_url=None,
+    openapi_url=None,
+    dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
+)
+
+Text = Annotated[str, Query(min_length=1, max_length=100)]
+
+
+@app.middleware("http")
+async def add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Nothing may be cached beyond a log-out, and the page runs no script but its own."""
+    response = await call_next(request)
+    response.headers.update(HEADERS)
+    return response
+
+
+@app.exception_handler(HTTPException)
+async def refuse(request: Request, error: HTTPException) -> Response:
+    """A browser that is not logged in is sent to the log-in; everyone else gets JSON, all with the same status."""
+    if error.status_code in UNAUTHORIZED and "text/html" in request.headers.get("accept", ""):
+        root = request.scope.get("app_root_path", "")
+        address = escape(f"{root}{LOGIN}?next={quote(request.url.path)}")
+        page = (FILES / "login.html").read_text(encoding="utf-8").replace("{{login}}", address)
+        return HTMLResponse(page, status_code=error.status_code)
+    return await http_exception_handler(request, error)
+
+
+@app.exception_handler(AfterbellError)
+def explain(_: Request, error: AfterbellError) -> JSONResponse:
+    """What was found, what was expected and what to do, for the page to show."""
+    status = 503 if isinstance(error, WarehouseUnavailable) else 500
+    body = {"found": error.found, "expected": error.expected, "todo": error.todo}
+    return JSONResponse({"detail": str(error), **body}, status_code=status)
+
+
+@app.get("/")
+def page() -> FileResponse:
+    """The page itself."""
+    return FileResponse(FILES / "page.html", media_type="text/html; charset=utf-8")
+
+
+@app.get("/{name}.{kind}")
+def asset(name: str, kind: str) -> FileResponse:
+    """The page's style sheet, scripts and icons; nothing else of this folder."""
+    media = ASSETS.get(f"{name}.{kind}")
+    if media is None:
+        raise HTTPException(404, "No such file")
+    return FileResponse(FILES / f"{name}.{kind}", media_type=media)
+
+
+ASSETS = {
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "chart.js": "text/javascript; charset=utf-8",
+    "show.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "icon-dark.svg": "image/svg+xml",
+}
+
+
+@app.get("/api/predictions")
+def predictions(symbol: Text | None = None, horizon: Text | None = None) -> list[dict[str, Any]]:
+    """`serving.latest_predictions`, of one symbol or one horizon if asked."""
+    return serving.latest_predictions(symbol, horizon)
+
+
+@app.get("/api/publications")
+def publications() -> list[dict[str, Any]]:
+    """The last publication of each domain, with its freshness."""
+    return serving.freshness()
+
+
+@app.get("/api/models")
+def models() -> list[dict[str, Any]]:
+    """The champions."""
+    return serving.champions()
+
+
+@app.get("/api/series")
+def series(symbol: Text) -> dict[str, Any]:
+    """One symbol's prices, its splits and dividends, and per horizon what was predicted night by night."""
+    horizons = [row["horizon"] for row in serving.latest_predictions(symbol)]
+    prices = serving.price_series(symbol)
+    if not horizons and not prices:
+        raise HTTPException(404, f"Neither bars nor predictions of {symbol!r}")
+    return {
+        "symbol": symbol,
+        "prices": prices,
+        "actions": serving.actions(symbol),
+        "predictions": {horizon: serving.prediction_series(symbol, horizon) for horizon in horizons},
+    }

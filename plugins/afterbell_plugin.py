@@ -1,0 +1,46 @@
+"""What Afterbell teaches Airflow: the session timetable and the page of predictions.
+
+All four services load this module, so it imports nothing heavy: the page's application is imported
+by the first request, which only the api-server gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from session_timetable import SessionTimetable
+
+PREFIX = "/afterbell"
+
+Message = MutableMapping[str, Any]
+
+
+async def pages(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The application of `afterbell_pages`, imported on its first request."""
+    from afterbell_pages.app import app
+
+    await app(scope, receive, send)
+
+
+class AfterbellPlugin(AirflowPlugin):
+    """Registered by Airflow, which finds it here."""
+
+    name = "afterbell"
+    timetables = [SessionTimetable]  # noqa: RUF012 -- Airflow's own declaration is a plain list
+    fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "Afterbell"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Predictions",
+            "href": f"{PREFIX}/",
+            "destination": "nav",
+            "url_route": "predictions",
+            "nav_top_level": True,
+            "icon": f"{PREFIX}/icon.svg",
+            "icon_dark_mode": f"{PREFIX}/icon-dark.svg",
+        }
+    ]

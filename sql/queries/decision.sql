@@ -1,0 +1,1 @@
+select * from lifecycle.decisions where decision_id = %(decision_id)s;

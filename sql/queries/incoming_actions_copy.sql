@@ -1,0 +1,1 @@
+copy incoming_actions from stdin with (format csv);

@@ -1,0 +1,1 @@
+copy incoming_bars from stdin with (format csv);

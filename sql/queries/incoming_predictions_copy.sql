@@ -1,0 +1,1 @@
+copy incoming_predictions from stdin with (format csv);

@@ -1,0 +1,1 @@
+copy incoming_quarantine from stdin with (format csv);

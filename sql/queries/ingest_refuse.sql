@@ -1,0 +1,3 @@
+update market.ingest_runs
+set status = 'failed', quarantined_rows = %(quarantined)s
+where ingest_id = %(ingest_id)s;

@@ -1,0 +1,1 @@
+select * from market.ingest_runs where ingest_id = %(ingest_id)s;

@@ -1,0 +1,1 @@
+select * from lifecycle.model_versions where training_key = %(training_key)s;

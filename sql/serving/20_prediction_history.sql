@@ -1,0 +1,28 @@
+-- Every prediction ever published. `is_final` marks the last word on its night; earlier words of the same night stay.
+create or replace view serving.prediction_history as
+select
+    q.domain,
+    q.entity as symbol,
+    q.target as horizon,
+    q.as_of,
+    q.matures_at,
+    q.p_up,
+    q.direction,
+    q.confidence,
+    q.expected_return,
+    q.return_lower,
+    q.return_upper,
+    q.price,
+    q.price_target,
+    q.price_lower,
+    q.price_upper,
+    q.model_version,
+    q.has_skill,
+    p.data_cutoff,
+    p.published_at,
+    q.publication_id,
+    p.is_final,
+    p.is_stale,
+    p.is_replay
+from lifecycle.predictions q
+join serving.publications p using (publication_id);

@@ -1,0 +1,58 @@
+"""The checker of the promise that a value never depends on what comes later, nor on other symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ml.frames import FEATURE_KEYS
+from tests.equity.panels import random_bars, unadjusted
+
+Compute = Callable[[pd.DataFrame], pd.DataFrame]
+
+_VALUES = ["open", "high", "low", "close", "volume"]
+
+
+def leaks(compute: Compute, adjusted: pd.DataFrame, seed: int, cuts: int = 4) -> set[str]:
+    """The columns of `compute(adjusted)` that change by one bit when something they may not see changes.
+
+    At random cut-offs the later rows are removed, then replaced by others; then symbols are added.
+    """
+    rng = np.random.default_rng(seed)
+    whole = compute(adjusted)
+    instants = np.sort(adjusted["ts"].unique())
+    found = _differences(whole, compute(_among_others(adjusted)))
+    for cut in rng.choice(instants[1:-1], size=min(cuts, len(instants) - 2), replace=False):
+        past = whole[whole["ts"] <= cut]
+        found |= _differences(past, compute(adjusted[adjusted["ts"] <= cut].reset_index(drop=True)))
+        found |= _differences(past, compute(_with_another_future(adjusted, cut, rng)))
+    return found
+
+
+def _with_another_future(adjusted: pd.DataFrame, cut: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    altered = adjusted.copy()
+    later = (altered["ts"] > cut).to_numpy()
+    factor = rng.lognormal(0, 0.5, int(later.sum()))
+    for column in _VALUES:
+        altered.loc[later, column] = altered.loc[later, column] * factor + 1.0
+    return altered
+
+
+def _among_others(adjusted: pd.DataFrame) -> pd.DataFrame:
+    others = unadjusted(random_bars(["0FIRST", "ZLAST"], 60, seed=99))
+    return pd.concat([adjusted, others]).sort_values(["symbol", "ts"], ignore_index=True)
+
+
+def _differences(expected: pd.DataFrame, got: pd.DataFrame) -> set[str]:
+    keys = list(FEATURE_KEYS)
+    matched = expected[keys].merge(got, on=keys, how="left", indicator=True)
+    if (matched["_merge"] != "both").any():
+        return set(expected.columns)
+    columns = [column for column in expected.columns if column not in keys]
+    return {c for c in columns if not np.array_equal(_bits(expected[c]), _bits(matched[c]))}
+
+
+def _bits(values: pd.Series) -> np.ndarray:
+    return values.to_numpy(dtype=np.float32).view(np.uint32)

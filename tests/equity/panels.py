@@ -1,0 +1,59 @@
+"""Bars for the tests: random walks on real sessions, and small panels to check by hand."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from ml.equity import sessions
+from ml.frames import ACTIONS, ADJUSTED, BARS
+
+CALENDAR = "XNYS"
+START = date(2011, 1, 3)
+
+
+def closes(count: int, start: date = START) -> pd.DatetimeIndex:
+    """The first `count` closes from `start` on."""
+    return pd.DatetimeIndex(sessions.closes(CALENDAR, start, date(2020, 12, 31)).array[:count])
+
+
+def random_bars(symbols: list[str], count: int, seed: int = 0) -> pd.DataFrame:
+    """BARS of random walks in cents; some days do not move, some trade nothing, some symbols start late."""
+    rng = np.random.default_rng(seed)
+    parts = [_walk(symbol, count - 7 * i, rng) for i, symbol in enumerate(sorted(symbols))]
+    return BARS.check(pd.concat(parts, ignore_index=True))
+
+
+def _walk(symbol: str, count: int, rng: np.random.Generator) -> pd.DataFrame:
+    moves = rng.normal(0.0003, 0.02, count) * (rng.random(count) > 0.05)
+    close = np.round(40.0 * np.exp(np.cumsum(moves)), 2)
+    opening = np.round(np.concatenate([[40.0], close[:-1]]) * np.exp(rng.normal(0, 0.005, count)), 2)
+    high = np.round(np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.005, count))), 2)
+    low = np.round(np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.005, count))), 2)
+    volume = np.floor(rng.lognormal(13, 0.5, count)) * (rng.random(count) > 0.01)
+    columns = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
+    return BARS.cast(pd.DataFrame({"symbol": symbol, "ts": closes(count)} | columns))
+
+
+def unadjusted(bars: pd.DataFrame) -> pd.DataFrame:
+    """BARS as ADJUSTED bars without any action."""
+    return ADJUSTED.cast(bars.assign(raw_close=bars["close"]))
+
+
+def bars_of(**close: list[float | None]) -> pd.DataFrame:
+    """BARS on consecutive sessions with open = high = low = close and volume 1000; None is a missing bar."""
+    rows = [
+        {"symbol": symbol, "ts": ts, "open": c, "high": c, "low": c, "close": c, "volume": 1000.0}
+        for symbol, own in sorted(close.items())
+        for ts, c in zip(closes(len(own)), own, strict=True)
+        if c is not None
+    ]
+    return BARS.cast(pd.DataFrame(rows))
+
+
+def actions_of(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    """ACTIONS from (symbol, ex_date, kind, value)."""
+    columns = ["symbol", "ex_date", "kind", "value"]
+    return ACTIONS.cast(pd.DataFrame(sorted(rows), columns=columns))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from ml.equity import sessions
+from ml.errors import FrameError, SettingsError
+
+NYSE = "XNYS"
+
+
+def instant(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("session", "close"),
+    [
+        ("2013-03-01", "2013-03-01T21:00"),  # winter time
+        ("2013-03-08", "2013-03-08T21:00"),  # the Friday before the clocks change
+        ("2013-03-11", "2013-03-11T20:00"),  # the Monday after
+        ("2013-11-01", "2013-11-01T20:00"),
+        ("2013-11-04", "2013-11-04T21:00"),
+        ("2013-11-29", "2013-11-29T18:00"),  # the day after Thanksgiving: 13:00 in New York
+        ("2013-12-24", "2013-12-24T18:00"),
+        ("2000-03-01", "2000-03-01T21:00"),
+    ],
+)
+def test_known_closes_of_new_york(session: str, close: str) -> None:
+    assert sessions.close_of(NYSE, date.fromisoformat(session)) == instant(close)
+
+
+def test_the_storm_of_2012_closed_the_exchange_for_two_days() -> None:
+    week = sessions.closes(NYSE, date(2012, 10, 26), date(2012, 10, 31))
+    assert [str(day.date()) for day in week.index] == ["2012-10-26", "2012-10-31"]
+    assert week.tolist() == [instant("2012-10-26T20:00"), instant("2012-10-31T20:00")]
+    with pytest.raises(SettingsError, match="2012-10-26 and 2012-10-31"):
+        sessions.close_of(NYSE, date(2012, 10, 29))
+
+
+def test_other_exchanges_close_in_their_own_time_zone() -> None:
+    assert sessions.close_of("XTKS", date(2013, 3, 1)) == instant("2013-03-01T06:00")
+    assert sessions.close_of("XLON", date(2013, 7, 1)) == instant("2013-07-01T15:30")
+
+
+def test_an_unknown_calendar_is_refused_with_examples() -> None:
+    with pytest.raises(SettingsError, match=r"'NOPE'.*XNYS"):
+        sessions.close_of("NOPE", date(2013, 3, 1))
+
+
+def test_dates_become_closes_and_a_holiday_becomes_nothing() -> None:
+    dates = pd.Series(["2013-11-29", "2013-11-28", None, "2013-11-27"], index=[7, 3, 5, 1], dtype="datetime64[us]")
+    got = sessions.sessions_to_closes(NYSE, dates)
+    assert got.index.tolist() == [7, 3, 5, 1]
+    assert got.dtype == "datetime64[us, UTC]"
+    assert got[[7, 1]].tolist() == [instant("2013-11-29T18:00"), instant("2013-11-27T21:00")]
+    assert got[[3, 5]].isna().all()
+
+
+def test_a_close_leads_back_to_its_session() -> None:
+    closes = pd.Series([instant("2013-11-29T18:00"), instant("2013-03-11T20:00")])
+    assert sessions.session_of(NYSE, closes).tolist() == [pd.Timestamp("2013-11-29"), pd.Timestamp("2013-03-11")]
+    with pytest.raises(FrameError, match="2013-11-29T21:00"):
+        sessions.session_of(NYSE, pd.Series([instant("2013-11-29T21:00")]))
+
+
+def test_later_closes_skip_weekends_and_holidays() -> None:
+    closes = pd.Series([instant("2013-11-27T21:00"), instant("2012-10-26T20:00")], index=[4, 2])
+    assert sessions.later_close(NYSE, closes, 1).to_dict() == {
+        4: instant("2013-11-29T18:00"),
+        2: instant("2012-10-31T20:00"),
+    }
+    assert sessions.later_close(NYSE, closes, 5)[4] == instant("2013-12-05T21:00")
+
+
+def test_later_closes_reach_into_the_future() -> None:
+    latest = sessions.latest_close(NYSE, pd.Timestamp.now("UTC"))
+    later = sessions.later_close(NYSE, [latest], 300)[0]
+    assert pd.Timedelta(days=400) < later - latest < pd.Timedelta(days=470)
+    with pytest.raises(SettingsError, match="all that XNYS knows"):
+        sessions.later_close(NYSE, [latest], 5000)
+
+
+def test_the_next_close_is_later_and_the_latest_is_not() -> None:
+    friday = instant("2013-03-01T21:00")
+    assert sessions.next_close(NYSE, friday) == instant("2013-03-04T21:00")
+    assert sessions.next_close(NYSE, friday - pd.Timedelta(seconds=1)) == friday
+    assert sessions.latest_close(NYSE, friday) == friday
+    assert sessions.latest_close(NYSE, friday - pd.Timedelta(seconds=1)) == instant("2013-02-28T21:00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2013-03-01", " 2013-03-01 ", "2013-03-01T21:00:00Z", "2013-03-01T21:00", "2013-03-01 16:00:00-05:00", "20130301"],
+)
+def test_as_of_is_read_as_a_session_or_as_its_close(text: str) -> None:
+    assert sessions.parse_as_of(NYSE, text) == instant("2013-03-01T21:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("yesterday", "such as 2013-03-01"),
+        ("", "such as 2013-03-01"),
+        ("2013-03-02", "2013-03-01 and 2013-03-04"),
+        ("2012-10-30", "2012-10-26 and 2012-10-31"),
+        ("2013-03-01T20:00:00Z", "2013-02-28T21:00:00.00:00 and 2013-03-01T21:00:00"),
+        ("2013-03-05", "in the future.*2013-03-01"),
+        ("2013-03-04", "in the future.*2013-03-01"),
+        ("2093-03-04", "in the future"),
+        ("2013-03-04T21:00:00Z", "in the future"),
+    ],
+)
+def test_an_as_of_that_cannot_be_used_is_refused_with_what_could(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        sessions.parse_as_of(NYSE, text, now=datetime(2013, 3, 4, 20, 59, tzinfo=UTC))

@@ -1,0 +1,125 @@
+"""A domain that knows nothing of equities goes through the whole lifecycle."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.estimators.boosting import XGBoost
+from ml.frames import OUT_OF_FOLD, PREDICTIONS
+from ml.lifecycle.audit import audit, raise_if_failed
+from ml.lifecycle.comparison import Contender, decide
+from ml.lifecycle.dataset import Dataset, build
+from ml.lifecycle.metrics import scores
+from ml.lifecycle.model import Model
+from ml.lifecycle.prediction import finish
+from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.search import search
+from ml.lifecycle.splits import Nested, SplitPlan, nested
+from ml.lifecycle.training import fit, out_of_fold
+from tests import toy_domain as toy
+
+Prepared = tuple[Dataset, Nested]
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return toy.features(toy.demand())
+
+
+@pytest.fixture(scope="module")
+def prepared(frame: pd.DataFrame) -> Prepared:
+    dataset = build(frame, toy.labels(toy.demand()), toy.WEEK, toy.FEATURES)
+    return dataset, nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=toy.WEEK.horizon))
+
+
+def recipe(**changes: object) -> Recipe:
+    plain: dict[str, object] = {
+        "estimator": "xgboost",
+        "params": XGBoost.defaults,
+        "feature_names": toy.FEATURES,
+        "feature_set": "toy-1",
+        "seed": 3,
+        "scale_feature": "spread",
+    }
+    return Recipe(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def contender(recipe: Recipe, prepared: Prepared) -> Contender:
+    dataset, folds = prepared
+    return Contender(recipe.digest, out_of_fold(recipe, dataset, folds.outer, threads=1), dataset.dates[-1])
+
+
+def test_the_whole_lifecycle_from_frames_to_audited_predictions(
+    frame: pd.DataFrame, prepared: Prepared, tmp_path: Path
+) -> None:
+    dataset, folds = prepared
+    found = search(
+        dataset, folds.inner, "xgboost", trials=2, timeout_s=60, seed=3, threads=1, progress=lambda line: None
+    )
+    candidate = recipe(params=found.params)
+    challenger = contender(candidate, prepared)
+    model = fit(candidate, dataset, challenger.oof, threads=1)
+
+    first = decide(toy.WEEK, challenger, None, alpha_for_this_look=0.05, looks_taken=0)
+    assert (first.door, first.verdict, first.has_skill) == ("first", "promote", True)
+
+    champion = contender(recipe(estimator="climatology", params={}, scale_feature=None), prepared)
+    replace = decide(toy.WEEK, challenger, champion, alpha_for_this_look=0.05, looks_taken=0)
+    assert (replace.door, replace.verdict) == ("replace", "promote"), replace.reason
+    reverse = decide(toy.WEEK, champion, challenger, alpha_for_this_look=0.05, looks_taken=0)
+    assert (reverse.verdict, reverse.has_skill) == ("keep", False), reverse.reason
+    json.dumps(replace.evidence, allow_nan=False)
+
+    model.save(tmp_path)
+    tonight = frame[frame["ts"] == frame["ts"].iloc[-1]].reset_index(drop=True)
+    forecast = Model.load(tmp_path).forecast(tonight)
+    pd.testing.assert_frame_equal(forecast, model.forecast(tonight), check_exact=True)
+
+    night = PREDICTIONS.cast(finished(forecast, tonight["ts"].iloc[0]))
+    findings = audit(night, [(shop, "1w") for shop in tonight["entity"]], previous=None)
+    raise_if_failed(findings)
+    assert all(finding.passed for finding in findings), findings
+
+
+def finished(forecast: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """What the toy domain's own predict step would add: maturity, and demand in place of a price."""
+    names = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
+    frame = finish(forecast).rename(columns=names)
+    prices = {"price": 100.0, "price_target": 100.0, "price_lower": 90.0, "price_upper": 110.0}
+    frame = frame.assign(target="1w", model_version=1, has_skill=True, **prices)
+    return frame.assign(matures_at=as_of + pd.Timedelta(days=7))
+
+
+def test_the_planted_signal_is_found_and_the_interval_covers(prepared: Prepared) -> None:
+    oof = contender(recipe(), prepared).oof
+    found = scores(OUT_OF_FOLD.check(oof))
+    assert found["auc"] > 0.75
+    assert found["log_loss"] < found["baseline_log_loss"] - 0.05
+    interval = fit(recipe(), prepared[0], oof, threads=1).interval
+    assert 0.75 < interval.measured_coverage < 0.85
+
+
+def test_a_noise_feature_alone_is_reported_as_without_skill(frame: pd.DataFrame) -> None:
+    dataset = build(frame[["entity", "ts", "noise"]], toy.labels(toy.demand()), toy.WEEK, ("noise",))
+    folds = nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=7))
+    blind = recipe(feature_names=("noise",), scale_feature=None)
+    decision = decide(toy.WEEK, contender(blind, (dataset, folds)), None, alpha_for_this_look=0.05, looks_taken=0)
+    assert (decision.verdict, decision.has_skill) == ("promote", False)
+
+
+def test_no_outer_date_can_change_what_the_search_finds(prepared: Prepared) -> None:
+    dataset, folds = prepared
+    scrambled = dataset.value.copy()
+    touched = dataset.matures_at >= folds.outer[0].test[0]
+    scrambled[touched] = np.random.default_rng(0).permutation(-scrambled[touched])
+    other = Dataset(dataset.entity, dataset.ts, dataset.matures_at, dataset.X, scrambled, dataset.feature_names)
+
+    def run(rows: Dataset) -> pd.DataFrame:
+        return search(
+            rows, folds.inner, "xgboost", trials=2, timeout_s=60, seed=1, threads=1, progress=lambda line: None
+        ).trials.drop(columns="seconds")
+
+    pd.testing.assert_frame_equal(run(dataset), run(other))
