@@ -37,13 +37,6 @@ from session_timetable import SessionTimetable
             title="As of",
             description="The session to run as if it were that evening. Empty: the last one the provider has.",
         ),
-        "provider": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, "sample", "files", "polygon"],
-            title="Provider",
-            description="Where the bars come from. Empty: AFTERBELL_PROVIDER.",
-        ),
         "symbols": Param(
             None,
             type=["null", "array"],
@@ -60,7 +53,7 @@ def equity_ingest() -> None:
         with final_errors():
             from ml.steps import ingest
 
-            return ingest.run(form.get("as_of"), form.get("provider"), tuple(form.get("symbols") or ()))
+            return ingest.run(form.get("as_of"), tuple(form.get("symbols") or ()))
 
     @task(outlets=[BARS], doc_md="Check the delivery; take good rows in, quarantine bad ones, stop on a failed suite.")
     def validate(landed: dict[str, str], *, outlet_events: Any) -> dict[str, str]:

@@ -27,7 +27,7 @@ def migrate(_: argparse.Namespace) -> Any:
 def ingest(a: argparse.Namespace) -> Any:
     from ml.steps import ingest
 
-    return ingest.run(a.as_of, a.provider, tuple(a.symbols or ()))
+    return ingest.run(a.as_of, tuple(a.symbols or ()))
 
 
 def validate(a: argparse.Namespace) -> Any:
@@ -76,7 +76,7 @@ def night(a: argparse.Namespace) -> Any:
     """All steps in order, in this process: predictions with today's champions first, as in Airflow."""
     from ml.steps import compare, domains, features, ingest, labels, predict, promote, train, validate
 
-    known = validate.run(ingest.run(a.as_of, a.provider, tuple(a.symbols or ()))["ingest_id"])
+    known = validate.run(ingest.run(a.as_of, tuple(a.symbols or ()))["ingest_id"])
     seen = labels.run(**features.run(**known))
     try:
         predict.run(**seen)
@@ -101,7 +101,6 @@ def parser() -> argparse.ArgumentParser:
     as_of = ("--as-of", {"help": "session, e.g. 2013-03-01; default: the last one"})
     source = [
         as_of,
-        ("--provider", {"help": "sample, files or polygon; default: AFTERBELL_PROVIDER"}),
         ("--symbols", {"nargs": "+", "help": "default: AFTERBELL_SYMBOLS, or all"}),
     ]
     one_night = [

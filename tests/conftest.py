@@ -1,7 +1,4 @@
-"""Real servers for the tests: a throwaway Postgres and MLflow per worker, a whole stack on request.
-
-Nothing is imported before it is needed, so that a test of pure arithmetic starts at once.
-"""
+"""Real servers for the tests: a throwaway Postgres and MLflow per worker, a whole stack on request."""
 
 from __future__ import annotations
 
@@ -13,15 +10,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
-if TYPE_CHECKING:
-    from ml.settings import Settings
-    from ml.stack.plan import Plan
-    from ml.stack.postgres import PostgresServer
+from ml.io.migrations import migrate
+from ml.settings import Settings, settings
+from ml.stack import lifecycle, mlflow
+from ml.stack.plan import Plan
+from ml.stack.ports import LOOPBACK, free_port
+from ml.stack.postgres import PostgresServer, settle
+from ml.stack.roles import AIRFLOW, MLFLOW, READER, WAREHOUSE, make_database, make_roles
+from ml.stack.waiting import wait_until
 
 TEMPLATE = "afterbell_template"
 # A server that may lose everything with the machine: two to three times faster.
@@ -46,8 +46,6 @@ def short_home() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _settings_of_the_shell_stay_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from ml.settings import settings
-
     for name in os.environ:
         if name.startswith(("AFTERBELL_", "POLYGON_", "AIRFLOW__")):
             monkeypatch.delenv(name)
@@ -59,10 +57,6 @@ def _settings_of_the_shell_stay_out(monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A Postgres with the roles of the stack, for this worker alone."""
-    from ml.stack.ports import free_port
-    from ml.stack.postgres import PostgresServer, settle
-    from ml.stack.roles import AIRFLOW, MLFLOW, READER, WAREHOUSE, make_roles
-
     home = Path(tempfile.mkdtemp(prefix="ab-"))
     server = PostgresServer(settle(home / "postgres"), free_port(), "superuser", CARELESS)
     server.create()
@@ -76,9 +70,6 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def new_warehouse(postgres: PostgresServer) -> Callable[[], Warehouse]:
     """Makes one more fresh, migrated database: a copy of a template, which takes some hundredths of a second."""
-    from ml.io.migrations import migrate
-    from ml.stack.roles import READER, WAREHOUSE, make_database
-
     make_database(postgres, TEMPLATE, WAREHOUSE)
     migrate(postgres.dsn(TEMPLATE, WAREHOUSE, WAREHOUSE))
 
@@ -109,11 +100,6 @@ def reader_dsn(warehouse: Warehouse) -> str:
 @pytest.fixture(scope="session")
 def mlflow_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real MLflow server. Its tests carry `pytest.mark.xdist_group("mlflow")`: one server for all."""
-    from ml.stack import mlflow
-    from ml.stack.ports import LOOPBACK, free_port
-    from ml.stack.roles import MLFLOW, make_database
-    from ml.stack.waiting import wait_until
-
     make_database(postgres, MLFLOW, MLFLOW)
     address = postgres.dsn(MLFLOW, MLFLOW, MLFLOW).replace("postgresql:", "postgresql+psycopg2:")
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
@@ -139,8 +125,6 @@ def stack_settings(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, tmp_path: Path
 ) -> Settings:
     """Settings with a fresh home and warehouse; with MLflow too in a test that asks for `mlflow_server`."""
-    from ml.settings import settings
-
     monkeypatch.setenv("AFTERBELL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AFTERBELL_WAREHOUSE_DSN", warehouse.dsn)
     monkeypatch.setenv("AFTERBELL_READER_DSN", warehouse.reader_dsn)
@@ -153,8 +137,6 @@ def stack_settings(
 @pytest.fixture(scope="session")
 def running_stack() -> Iterator[Plan]:
     """The whole stack, as `make run` starts it. Its tests carry `pytest.mark.xdist_group("airflow")`."""
-    from ml.stack import lifecycle
-
     home = Path(tempfile.mkdtemp(prefix="ab-"))
     yield lifecycle.up(home)
     lifecycle.stop(home)

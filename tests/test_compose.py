@@ -17,6 +17,7 @@ from typing import Any
 import psycopg2
 import pytest
 import yaml
+from psycopg2 import errors
 
 from ml.__main__ import parser as ml_parser
 from ml.io.migrations import migrate
@@ -205,11 +206,18 @@ def test_every_afterbell_variable_is_a_setting(compose: Compose) -> None:
     assert unknown_afterbell_variables(compose) == ["AFTERBELL_HORIZON"]
 
 
-@pytest.mark.parametrize("service", ["scheduler", "worker", "init"])
-def test_every_setting_of_the_night_reaches_its_tasks(compose: Compose, service: str) -> None:
-    wanted = {f"AFTERBELL_{field.upper()}" for field in Settings.model_fields if field not in OF_THE_HOST}
-    wanted = wanted - {"AFTERBELL_POLYGON_API_KEY"} | {"POLYGON_API_KEY"}
-    assert wanted - set(environment_of(compose["services"][service])) == set()
+@pytest.mark.parametrize("service", ["api-server", "scheduler", "dag-processor", "triggerer", "worker", "init"])
+def test_every_setting_of_the_night_reaches_whoever_reads_it(compose: Compose, service: str) -> None:
+    settings_of_the_night = {
+        f"AFTERBELL_{field.upper()}" for field in Settings.model_fields if field not in OF_THE_HOST
+    }
+    given = set(environment_of(compose["services"][service]))
+    not_given = settings_of_the_night - given
+    if service in ("scheduler", "worker", "init"):
+        assert not_given == {"AFTERBELL_POLYGON_API_KEY"}, "which goes by its other name"
+        assert "POLYGON_API_KEY" in given
+    else:
+        assert not_given == {"AFTERBELL_POLYGON_API_KEY", "AFTERBELL_WAREHOUSE_DSN", "AFTERBELL_MLFLOW_URI"}
 
 
 def test_only_tasks_may_write_to_the_warehouse(compose: Compose) -> None:
@@ -247,6 +255,11 @@ def test_mlflow_and_postgres_are_tuned_like_the_embedded_stack(compose: Compose)
     assert dict(option.split("=") for option in options) == {
         name: value for name, value in stack_postgres.SETTINGS.items() if name not in of_the_place
     }
+
+
+def test_the_page_triggers_a_dag_that_exists() -> None:
+    (dag,) = re.findall(r"airflow dags trigger (\w+)", PAGE)
+    assert (REPOSITORY / "dags" / f"{dag}.py").exists()
 
 
 # --- services, volumes, ports ----------------------------------------------------------------------------------------
@@ -480,6 +493,16 @@ def run_roles(server: stack_postgres.PostgresServer, passwords: dict[str, str]) 
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def test_the_roles_script_finds_what_it_includes_in_the_container_too(compose: Compose) -> None:
+    mounted = {
+        inside: source for source, inside, _ in (v.split(":") for v in compose["services"]["postgres"]["volumes"][1:])
+    }
+    (included,) = re.findall(r"^\\ir (.+)$", ROLES.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    script = next(Path(inside) for inside, source in mounted.items() if (REPOSITORY / source) == ROLES.parent)
+    inside = Path(os.path.normpath(script / included))
+    assert (REPOSITORY / mounted[str(inside.parent)] / inside.name).read_text() == (ROLES.parent / included).read_text()
+
+
 def test_the_roles_script_makes_what_the_services_log_in_to(
     compose: Compose, fresh_server: stack_postgres.PostgresServer
 ) -> None:
@@ -514,6 +537,8 @@ def test_after_the_roles_script_the_reader_is_as_in_the_embedded_stack(
     with closing(psycopg2.connect(dsn)) as reader, reader.cursor() as cursor:
         cursor.execute("select count(*) from serving.latest_predictions")
         assert cursor.fetchall() == [(0,)]
+        with pytest.raises(errors.InsufficientPrivilege):
+            cursor.execute("select pg_advisory_lock(1)")
     for database in ("airflow", "mlflow", "postgres", "template1"):
         with pytest.raises(psycopg2.OperationalError, match="permission denied"):
             psycopg2.connect(fresh_server.dsn(database, READER, given["AFTERBELL_STACK_READER_PASSWORD"]))

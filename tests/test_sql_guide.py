@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +13,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import RealDictCursor
 
 from ml.settings import REPOSITORY, settings
+from tests.conftest import Warehouse
 from tests.sql.seed import at, close, story
 
 PAGE = (REPOSITORY / "docs" / "sql.md").read_text(encoding="utf-8")
@@ -22,12 +23,18 @@ SHORT_TYPES = {"timestamp with time zone": "timestamptz"}
 Answer = list[dict[str, Any]]
 
 
-@pytest.fixture
-def reader(warehouse_dsn: str, reader_dsn: str) -> Iterator[Connection]:
-    """The reader's connection to a warehouse that holds the story."""
-    with closing(psycopg2.connect(warehouse_dsn)) as writer, writer:
+@pytest.fixture(scope="module")
+def told(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
+    """A warehouse that holds the story; the tests here only read it."""
+    warehouse = new_warehouse()
+    with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
         story(writer)
-    with closing(psycopg2.connect(reader_dsn, cursor_factory=RealDictCursor)) as connection:
+    return warehouse
+
+
+@pytest.fixture
+def reader(told: Warehouse) -> Iterator[Connection]:
+    with closing(psycopg2.connect(told.reader_dsn, cursor_factory=RealDictCursor)) as connection:
         yield connection
 
 
@@ -44,7 +51,8 @@ def only(rows: Answer, *columns: str) -> list[tuple[Any, ...]]:
 def documented_columns() -> dict[str, dict[str, str]]:
     """Type by column by view, as the page lists them."""
     sections = re.findall(r"^### serving\.(\w+)\n(.*?)(?=^##)", PAGE, flags=re.DOTALL | re.MULTILINE)
-    found = {view: dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, flags=re.MULTILINE)) for view, text in sections}
+    row = re.compile(r"^\| `(\w+)` \| ([^|]+?) \|", flags=re.MULTILINE)
+    found: dict[str, dict[str, str]] = {view: dict(row.findall(text)) for view, text in sections}
     for view, text in sections:
         for other in re.findall(r"the columns of `(\w+)`, and", text):
             found[view] = {**found[other], **found[view]}
@@ -62,7 +70,8 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
     )
     real: dict[str, dict[str, str]] = {}
     for row in columns:
-        real.setdefault(row["table_name"], {})[row["column_name"]] = SHORT_TYPES.get(row["data_type"], row["data_type"])
+        data_type = str(row["data_type"])
+        real.setdefault(row["table_name"], {})[row["column_name"]] = SHORT_TYPES.get(data_type, data_type)
     assert documented_columns() == real
 
 
@@ -83,9 +92,9 @@ def test_the_page_tells_the_readers_limits(reader: Connection) -> None:
     assert answer(reader, "show default_transaction_read_only") == [{"default_transaction_read_only": "on"}]
 
 
-def test_the_python_example_runs(reader: Connection, reader_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_example_runs(told: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    monkeypatch.setenv("AFTERBELL_READER_DSN", reader_dsn)
+    monkeypatch.setenv("AFTERBELL_READER_DSN", told.reader_dsn)
     settings.cache_clear()
     names: dict[str, Any] = {}
     try:

@@ -49,7 +49,8 @@ def labels(sold: pd.DataFrame) -> pd.DataFrame:
 
 
 def _long(wide: pd.DataFrame) -> pd.Series[float]:
-    return wide.stack()  # type: ignore[return-value]  # one column level stacks into a series
+    index = pd.MultiIndex.from_product([wide.index, wide.columns])
+    return pd.Series(wide.to_numpy().ravel(), index=index)
 
 
 def _keyed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -40,13 +40,13 @@ class _Segment:
         return (self.low + self.high) / 2
 
 
-def derive_actions(prices: pd.DataFrame, tick: float = 0.01) -> pd.DataFrame:
+def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
     """ACTIONS that explain the quotient of adjusted and raw closes.
 
     prices: columns symbol, date, close (raw) and adj_close, sorted by (symbol, date), no missing values
-    tick: the step to which adj_close was rounded, 0.01 for cents; the raw close counts as exact
 
-    Between two actions adj_close / close is constant but for rounding, so bars join a segment as long
+    adj_close is taken as rounded to the coarsest of TICKS that all its values are multiples of; the raw
+    close counts as exact. Between two actions adj_close / close is constant but for rounding, so bars join a segment as long
     as the intervals (adj_close -+ tick / 2) / close have a point in common. The bar that starts a new
     segment carries an action, m = factor before / factor after. A move of at least 20 % within 2.5 %
     of a simple ratio is a `split` (given as the simple ratio where rounding allows it, else as

@@ -39,7 +39,7 @@ def _of_target(
     ts = adjusted["ts"]
     frame = pd.DataFrame(
         {
-            "entity": adjusted["symbol"].take(now).to_numpy(),
+            "entity": adjusted["symbol"].take(now).array,
             "ts": ts.take(now).array,
             "target": target.name,
             "matures_at": ts.take(then).array,

@@ -155,7 +155,8 @@ def _read_booster(path: Path) -> Any:
     booster = xgb.Booster()
     try:
         booster.load_model(bytearray(content))
-    except xgb.core.XGBoostError as error:
+    # XGBoost quotes the damaged bytes, and its Python side fails on decoding them.
+    except (xgb.core.XGBoostError, UnicodeDecodeError) as error:
         raise RegistryError(
             f"{path.name} that XGBoost {xgb.__version__} cannot read",
             "a booster in UBJSON written by this or an older XGBoost",

@@ -1,5 +1,6 @@
 """Which code is running: the commit that every trained version records."""
 
+import shutil
 import subprocess
 from functools import cache
 
@@ -8,7 +9,9 @@ from ml.settings import REPOSITORY
 
 @cache
 def code_commit() -> str:
-    """The commit of this checkout, with `+changes` when files differ from it; `unknown` outside git."""
+    """The commit of this checkout, with `+changes` when files differ from it; `unknown` outside git or without it."""
+    if shutil.which("git") is None:
+        return "unknown"
     head = _git("rev-parse", "HEAD")
     if not head:
         return "unknown"

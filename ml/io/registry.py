@@ -84,7 +84,7 @@ class Registry:
         """Log a run with everything in it and register its model as a new version."""
         with self._clear_errors():
             mlflow.set_experiment(training.model_name)
-            with mlflow.start_run(run_name=training.run_name, tags=dict(training.tags)) as run:
+            with mlflow.start_run(run_name=training.run_name, tags=dict(training.tags)):
                 mlflow.log_params(dict(training.params))
                 mlflow.log_metrics(dict(training.metrics))
                 mlflow.log_artifacts(str(training.artifacts), "evidence")

@@ -78,7 +78,7 @@ def _rows(name: str, parameters: Mapping[str, Any]) -> list[Row]:
             connection.cursor() as cursor,
         ):
             cursor.execute(query(name), parameters)
-            return [{column: _plain(value) for column, value in row.items()} for row in cursor.fetchall()]
+            return [{column: _plain(value) for column, value in dict(row).items()} for row in cursor.fetchall()]
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise WarehouseUnavailable(
             f"no answer from Postgres ({' '.join(str(error).split())})",

@@ -45,14 +45,19 @@ def calibrate(oof: pd.DataFrame, coverage: float = COVERAGE) -> Interval:
 
 def conformal_quantile(residuals: Vector, coverage: float) -> float:
     """The ceil((n + 1) coverage)-th smallest residual; TrainingError when n is too small to have one."""
-    rank = math.ceil((residuals.size + 1) * coverage)
+    rank = _ceil((residuals.size + 1) * coverage)
     if rank > residuals.size:
         raise TrainingError(
             f"{residuals.size} out-of-fold rows",
-            f"enough for a {coverage:.0%} interval (at least {math.ceil(coverage / (1 - coverage))})",
+            f"enough for a {coverage:.0%} interval (at least {_ceil(coverage / (1 - coverage))})",
             "Give a longer history",
         )
     return float(np.partition(residuals, rank - 1)[rank - 1])
+
+
+def _ceil(number: float) -> int:
+    # 0.8 / (1 - 0.8) is 4.000000000000001 in binary and must count as 4.
+    return math.ceil(round(number, 9))
 
 
 def typical(column: Vector) -> float:

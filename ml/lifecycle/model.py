@@ -49,7 +49,7 @@ class Model:
         """FORECAST for the features of one instant: `entity`, sorted, beside the model's float32 columns.
 
         Features of other names are ignored. Rows without any finite feature get no forecast.
-        FrameError when a feature is missing or the frame holds several instants.
+        FrameError when a feature is missing or an entity stands in the frame twice.
         """
         frame = self._checked(features)
         X = np.column_stack([finite_or_missing(frame[name].to_numpy()) for name in self.feature_names])

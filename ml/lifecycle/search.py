@@ -68,7 +68,10 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = _study(kind, seed, warm_start)
     report = _Reporter(progress, trials, timeout_s)
-    study.optimize(_objective(kind, folds, seed, threads), n_trials=trials, timeout=timeout_s, callbacks=[report])
+    objective = _objective(kind, folds, seed, threads)
+    study.optimize(objective, n_trials=1, callbacks=[report])
+    if trials > 1:
+        study.optimize(objective, n_trials=trials - 1, timeout=report.seconds_left(), callbacks=[report])
     return SearchResult(dict(study.best_params), float(study.best_value), _trials_frame(study.trials))
 
 
@@ -112,10 +115,14 @@ class _Reporter:
         self._progress, self._trials, self._timeout_s = progress, trials, timeout_s
         self._began = time.monotonic()
 
+    def seconds_left(self) -> float:
+        """What remains of the time budget, never below zero."""
+        return max(self._timeout_s - (time.monotonic() - self._began), 0.0)
+
     def __call__(self, study: Any, trial: FrozenTrial) -> None:
         done = trial.number + 1
         elapsed = time.monotonic() - self._began
-        left = min(elapsed / done * (self._trials - done), max(self._timeout_s - elapsed, 0.0))
+        left = min(elapsed / done * (self._trials - done), self.seconds_left())
         pruned = " (pruned)" if trial.state == TrialState.PRUNED else ""
         self._progress(
             f"trial {done}/{self._trials}: log-loss {trial.value:.6f}{pruned}, best {study.best_value:.6f} "

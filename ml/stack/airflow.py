@@ -61,7 +61,6 @@ def environment(home: Home, values: Mapping[str, str], database: str, port: int,
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home.logs / "dags"),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(log_port),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # Measured: with the defaults a task waits a second or two where it now waits half of one.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

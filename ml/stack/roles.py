@@ -43,5 +43,7 @@ def make_database(server: PostgresServer, database: str, owner: str, template: s
         if not admin(cursor, "database_exists", database=database):
             admin(cursor, "create_database", database=database, owner=owner, template=template)
         admin(cursor, "close_database", database=database)
-        if owner == WAREHOUSE:
+    if owner == WAREHOUSE:
+        with server.superuser(database) as cursor:
+            admin(cursor, "close_functions")
             admin(cursor, "let_in", database=database, role=READER)

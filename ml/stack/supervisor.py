@@ -79,7 +79,7 @@ class Supervisor:
             command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         log = self.home.logs / "supervisord.log"
-        if started.returncode != 0 or not wait_until(lambda: self.state() == "RUNNING", 10):
+        if started.returncode != 0 or not wait_until(lambda: self.state() == "RUNNING", 30):
             raise StackError(f"supervisord not starting: {started.stderr.strip()}", "it to run", f"Read {log}")
 
     def start(self, names: Sequence[str]) -> None:

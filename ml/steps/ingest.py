@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 DOMAIN = "equity"
 
 
-def run(as_of: str | None = None, provider_name: str | None = None, symbols: tuple[str, ...] = ()) -> Keys:
+def run(as_of: str | None = None, symbols: tuple[str, ...] = ()) -> Keys:
     """Land one night's delivery; without `as_of`, the last session that the source has.
 
     Returns the keys `ingest_id`, `domain` and `as_of`.
     """
-    config = _configured(provider_name, symbols)
+    config = settings().model_copy(update={"symbols": symbols}) if symbols else settings()
+    warehouse = Warehouse(config.require_warehouse_dsn())
     source = provider(config)
+    _refuse_second_provider(warehouse, source.name)
     last = source.last_session()
     close = sessions.parse_as_of(config.calendar, as_of or last.isoformat())
     session = sessions.session_of(config.calendar, pd.Series([close])).iloc[0].date()
@@ -45,28 +47,31 @@ def run(as_of: str | None = None, provider_name: str | None = None, symbols: tup
             "at least one bar",
             "Check AFTERBELL_SYMBOLS, AFTERBELL_HISTORY_START and the source itself",
         )
-    ingest_id = _land(config, source.name, close, session, received)
+    ingest_id = bars.record_landing(warehouse, _landed(config, source.name, close, session, received))
     log.info("landed %d rows of %s as of %s, ingest %d", len(received.bars), received.source, session, ingest_id)
     return {"ingest_id": str(ingest_id), "domain": DOMAIN, "as_of": close.isoformat()}
 
 
-def _configured(provider_name: str | None, symbols: tuple[str, ...]) -> Settings:
-    changes: dict[str, object] = {}
-    if provider_name:
-        changes["provider"] = provider_name
-    if symbols:
-        changes["symbols"] = symbols
-    return settings().model_copy(update=changes)
+def _refuse_second_provider(warehouse: Warehouse, name: str) -> None:
+    """Two vendors never agree on every bar: mixed in one history, each would restate the other night after night."""
+    other = warehouse.row("ingest_other_provider", {"domain": DOMAIN, "provider": name})
+    if other is not None:
+        raise SettingsError(
+            f"bars of provider {other['provider']} in the warehouse and AFTERBELL_PROVIDER {name}",
+            "one provider per warehouse",
+            "Set AFTERBELL_HOME (or AFTERBELL_WAREHOUSE_DSN) to a place of its own for each provider",
+        )
 
 
-def _land(config: Settings, name: str, close: pd.Timestamp, session: date, received: Received) -> int:
+def _landed(config: Settings, name: str, close: pd.Timestamp, session: date, received: Received) -> bars.Landing:
+    """Keep the delivery in the store, untouched, and say where."""
     actions = _actions(received)
     digest = frame_digest(received.bars)
     key = f"landing/{DOMAIN}/{name}/{session}/{digest[:16]}-{frame_digest(actions)[:16]}"
     store = Store(config.store_root)
     store.put(f"{key}/bars", received.bars, {"source": received.source})
     store.put(f"{key}/actions", actions, {"source": received.source})
-    landing = bars.Landing(
+    return bars.Landing(
         domain=DOMAIN,
         provider=name,
         source=received.source,
@@ -77,7 +82,6 @@ def _land(config: Settings, name: str, close: pd.Timestamp, session: date, recei
         landing_key=key,
         received_digest=digest,
     )
-    return bars.record_landing(Warehouse(config.require_warehouse_dsn()), landing)
 
 
 def _actions(received: Received) -> pd.DataFrame:

@@ -20,4 +20,7 @@ create database mlflow owner mlflow;
 create database afterbell owner afterbell;
 
 revoke all on database postgres, template1, airflow, mlflow, afterbell from public;
+
+\connect afterbell
+\ir ../admin/close_functions.sql
 grant connect on database afterbell to afterbell_reader;

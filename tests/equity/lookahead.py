@@ -18,13 +18,14 @@ _VALUES = ["open", "high", "low", "close", "volume"]
 def leaks(compute: Compute, adjusted: pd.DataFrame, seed: int, cuts: int = 4) -> set[str]:
     """The columns of `compute(adjusted)` that change by one bit when something they may not see changes.
 
-    At random cut-offs the later rows are removed, then replaced by others; then symbols are added.
+    After the first instant and at random cut-offs the later rows are removed, then replaced by
+    others; and symbols are added.
     """
     rng = np.random.default_rng(seed)
     whole = compute(adjusted)
     instants = np.sort(adjusted["ts"].unique())
     found = _differences(whole, compute(_among_others(adjusted)))
-    for cut in rng.choice(instants[1:-1], size=min(cuts, len(instants) - 2), replace=False):
+    for cut in [instants[0], *rng.choice(instants[1:-1], size=min(cuts, len(instants) - 2), replace=False)]:
         past = whole[whole["ts"] <= cut]
         found |= _differences(past, compute(adjusted[adjusted["ts"] <= cut].reset_index(drop=True)))
         found |= _differences(past, compute(_with_another_future(adjusted, cut, rng)))

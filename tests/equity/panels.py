@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -19,19 +20,19 @@ def closes(count: int, start: date = START) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(sessions.closes(CALENDAR, start, date(2020, 12, 31)).array[:count])
 
 
-def random_bars(symbols: list[str], count: int, seed: int = 0) -> pd.DataFrame:
-    """BARS of random walks in cents; some days do not move, some trade nothing, some symbols start late."""
+def random_bars(symbols: list[str], count: int, seed: int = 0, digits: int = 2) -> pd.DataFrame:
+    """BARS of random walks, rounded; some days do not move, some trade nothing, some symbols end early."""
     rng = np.random.default_rng(seed)
-    parts = [_walk(symbol, count - 7 * i, rng) for i, symbol in enumerate(sorted(symbols))]
+    parts = [_walk(symbol, max(count - 7 * i, 1), rng, digits) for i, symbol in enumerate(sorted(symbols))]
     return BARS.check(pd.concat(parts, ignore_index=True))
 
 
-def _walk(symbol: str, count: int, rng: np.random.Generator) -> pd.DataFrame:
+def _walk(symbol: str, count: int, rng: np.random.Generator, digits: int) -> pd.DataFrame:
     moves = rng.normal(0.0003, 0.02, count) * (rng.random(count) > 0.05)
-    close = np.round(40.0 * np.exp(np.cumsum(moves)), 2)
-    opening = np.round(np.concatenate([[40.0], close[:-1]]) * np.exp(rng.normal(0, 0.005, count)), 2)
-    high = np.round(np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.005, count))), 2)
-    low = np.round(np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.005, count))), 2)
+    close = np.round(40.0 * np.exp(np.cumsum(moves)), digits)
+    opening = np.round(np.concatenate([[40.0], close[:-1]]) * np.exp(rng.normal(0, 0.005, count)), digits)
+    high = np.round(np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.005, count))), digits)
+    low = np.round(np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.005, count))), digits)
     volume = np.floor(rng.lognormal(13, 0.5, count)) * (rng.random(count) > 0.01)
     columns = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
     return BARS.cast(pd.DataFrame({"symbol": symbol, "ts": closes(count)} | columns))
@@ -42,7 +43,7 @@ def unadjusted(bars: pd.DataFrame) -> pd.DataFrame:
     return ADJUSTED.cast(bars.assign(raw_close=bars["close"]))
 
 
-def bars_of(**close: list[float | None]) -> pd.DataFrame:
+def bars_of(**close: Sequence[float | None]) -> pd.DataFrame:
     """BARS on consecutive sessions with open = high = low = close and volume 1000; None is a missing bar."""
     rows = [
         {"symbol": symbol, "ts": ts, "open": c, "high": c, "low": c, "close": c, "volume": 1000.0}

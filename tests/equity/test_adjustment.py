@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.equity.adjustment import adjust, unusable_actions
@@ -125,6 +125,7 @@ ACTION = st.tuples(
 SOME_ACTIONS = st.lists(ACTION, max_size=8, unique_by=lambda action: action[:3])
 
 
+@settings(deadline=None)
 @given(SOME_ACTIONS)
 def test_adjustment_agrees_with_its_definition(rows: list[Any]) -> None:
     actions = actions_of(*rows)
@@ -132,6 +133,7 @@ def test_adjustment_agrees_with_its_definition(rows: list[Any]) -> None:
     assert got["close"].tolist() == pytest.approx(by_the_loop(BARS_40, actions), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(SOME_ACTIONS, st.integers(1, 39))
 def test_a_later_action_never_changes_an_earlier_value_by_one_bit(rows: list[Any], cut: int) -> None:
     known = actions_of(*[row for row in rows if pd.Timestamp(row[1]) <= DAYS[cut]])

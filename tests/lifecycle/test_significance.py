@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import t as student_t
 
 from ml.errors import TrainingError
+from ml.estimators.interface import Vector
 from ml.lifecycle.significance import critical_value, degrees_of_freedom, ewc_test, nominal_level
 
 
@@ -66,11 +67,14 @@ def test_the_critical_value_is_where_p_meets_the_level() -> None:
 @pytest.mark.parametrize("constant", [0.0, 0.37, -0.37])
 def test_no_variation_is_no_evidence(constant: float) -> None:
     found = ewc_test(np.full(504, constant), 1)
-    assert (found.statistic, found.p_value, found.mean) == (0.0, 1.0, pytest.approx(constant))
+    assert (found.statistic, found.p_value) == (0.0, 1.0)
+    assert found.mean == pytest.approx(constant)
     assert "same on every date" in found.note
 
 
-@pytest.mark.parametrize(("n_dates", "horizon", "enough"), [(59, 1, False), (60, 1, True), (119, 20, False), (120, 20, True)])
+@pytest.mark.parametrize(
+    ("n_dates", "horizon", "enough"), [(59, 1, False), (60, 1, True), (119, 20, False), (120, 20, True)]
+)
 def test_too_few_dates_are_no_evidence(n_dates: int, horizon: int, enough: bool) -> None:
     found = ewc_test(np.random.default_rng(0).standard_normal(n_dates) + 5, horizon)
     assert (found.p_value < 0.05, found.note == "") == (enough, enough)
@@ -89,11 +93,11 @@ def test_long_horizons_are_tested_at_four_percent() -> None:
     assert [nominal_level(0.05, h) for h in (1, 19, 20, 60)] == pytest.approx([0.05, 0.05, 0.04, 0.04])
 
 
-def overlapping_noise(draws: int, n_dates: int, horizon: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def overlapping_noise(draws: int, n_dates: int, horizon: int, seed: int) -> Vector:
     """MA(h - 1): what labels that overlap by h - 1 periods do to a difference without mean."""
     shocks = np.random.default_rng(seed).standard_normal((draws, n_dates + horizon - 1))
     sums = np.cumsum(np.c_[np.zeros(draws), shocks], axis=1)
-    return sums[:, horizon:] - sums[:, :-horizon]
+    return np.asarray(sums[:, horizon:] - sums[:, :-horizon])
 
 
 @pytest.mark.parametrize("horizon", [1, 5, 20])

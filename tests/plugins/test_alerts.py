@@ -5,12 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from alerts import on_failure
 from structlog.testing import capture_logs
+
+from alerts import on_failure
 
 
 def instance(map_index: int) -> Any:
-    return SimpleNamespace(dag_id="equity_retrain", run_id="manual__1", task_id="search", map_index=map_index, try_number=3)
+    return SimpleNamespace(
+        dag_id="equity_retrain", run_id="manual__1", task_id="search", map_index=map_index, try_number=3
+    )
 
 
 def test_a_failed_mapped_task_is_one_error_record_with_all_its_keys() -> None:

@@ -15,6 +15,7 @@ import pendulum
 import pytest
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+
 from session_timetable import SessionTimetable
 
 REPOSITORY = Path(__file__).parents[2]
@@ -111,7 +112,8 @@ def test_catching_up_without_a_start_date_schedules_nothing() -> None:
 def last_due(delay: timedelta) -> datetime:
     """The last close whose delay has passed, straight from the calendar."""
     known = exchange_calendars.get_calendar("XNYS").closes
-    return known[known + delay <= pd.Timestamp.now("UTC")].iloc[-1].to_pydatetime()
+    due: pd.Timestamp = known[known + delay <= pd.Timestamp.now("UTC")].iloc[-1]
+    return due.to_pydatetime()
 
 
 def test_without_catchup_only_the_last_session_that_is_due_gets_its_run() -> None:
@@ -172,12 +174,14 @@ from session_timetable import SessionTimetable
 from alerts import on_failure
 
 START = datetime(2013, 11, 27, tzinfo=timezone.utc)
-alone = DAG("alone", schedule=SessionTimetable("XNYS", 30), start_date=START, catchup=True, on_failure_callback=on_failure)
+NIGHTLY = SessionTimetable("XNYS", 30)
+alone = DAG("alone", schedule=NIGHTLY, start_date=START, catchup=True, on_failure_callback=on_failure)
 mixed = DAG("mixed", schedule=AssetOrTimeSchedule(timetable=SessionTimetable("XLON", 15), assets=[Asset("bars")]))
 """
 
 ROUND_TRIP = """
 import json, sys
+from datetime import datetime, timezone
 from airflow import plugins_manager
 plugins_manager.ensure_plugins_loaded()
 heavy = {"pandas", "exchange_calendars", "fastapi", "afterbell_pages", "ml"} & set(sys.modules)
@@ -189,9 +193,12 @@ timetables = {}
 for name, dag in bag.dags.items():
     again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
     timetables[name] = [again.timetable.summary, again.timetable.description, repr(again.timetable)]
+start, end = (datetime(2013, *day, tzinfo=timezone.utc) for day in ((11, 27), (12, 3)))
+again = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["alone"]))
+runs = [info.run_after.isoformat() for info in again.iter_dagrun_infos_between(start, end)]
 print("ANSWER" + json.dumps({
     "heavy": sorted(heavy), "plugins": [p.name for p in plugins], "errors": errors,
-    "import_errors": bag.import_errors, "timetables": timetables,
+    "import_errors": bag.import_errors, "timetables": timetables, "runs": runs,
 }))
 """
 
@@ -221,4 +228,5 @@ def test_airflow_loads_one_light_plugin_and_dags_survive_serialisation(tmp_path:
         "30 minutes after each session of XNYS closes, holidays left out",
         "SessionTimetable('XNYS', 30)",
     ]
+    assert answer["runs"] == ["2013-11-27T21:30:00+00:00", "2013-11-29T18:30:00+00:00", "2013-12-02T21:30:00+00:00"]
     assert "mixed" in answer["timetables"]

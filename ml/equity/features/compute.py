@@ -23,13 +23,15 @@ def compute(adjusted: pd.DataFrame, feature_set: FeatureSet, calendar: str) -> p
     One row per bar. A value depends on the symbol's own bars up to its ts and on the calendar up to
     it. NaN until a feature's lookback is full and where its declaration says so; nothing is filled.
     """
-    columns = {name: adjusted[name].to_numpy() for name in _PRICES} | _dates(calendar, adjusted["ts"])
+    place = sessions.positions(calendar, adjusted["ts"])
+    columns = {name: adjusted[name].to_numpy() for name in _PRICES} | _dates(calendar, adjusted["ts"], place)
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     for own in _symbols(adjusted["symbol"]):
         bars = Bars(**{name: column[own] for name, column in columns.items()})
         for row, feature in zip(values, feature_set.features, strict=True):
             row[own] = feature.function(bars, *feature.params)
-    return _framed(adjusted, values, feature_set.names)
+    # Symbols are in order already, so a stable sort by instant alone gives the order by (ts, entity).
+    return _framed(adjusted, values, feature_set.names, np.argsort(place, kind="stable"))
 
 
 def _symbols(symbol: pd.Series) -> list[slice]:
@@ -39,26 +41,28 @@ def _symbols(symbol: pd.Series) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _dates(calendar: str, ts: pd.Series) -> dict[str, Reals]:
-    """What each bar's session says about time (see Bars), known when that session closes."""
+def _dates(calendar: str, ts: pd.Series, place: npt.NDArray[np.int64]) -> dict[str, Reals]:
+    """What each bar's session says about time (see Bars), known when that session closes.
+
+    place: the running number of each bar's session in the calendar
+    """
     if ts.empty:
         return dict.fromkeys(("weekday", "month", "session_of_month", "days_since"), np.empty(0))
     closes = sessions.closes(calendar, (ts.min() - _LONGEST_MONTH).date(), (ts.max() + pd.Timedelta(days=1)).date())
     days = pd.DatetimeIndex(closes.index)
-    month = days.year * 12 + days.month
     of_session = {
-        "weekday": days.weekday,
+        "weekday": days.day_of_week,
         "month": days.month,
-        "session_of_month": pd.Series(1, index=days).groupby(month).cumsum(),
+        "session_of_month": pd.Series(1, index=days).groupby(days.year * 12 + days.month).cumsum(),
         "days_since": days.to_series().diff().dt.days,
     }
-    place = np.searchsorted(closes.array, ts.array)
-    return {name: np.asarray(fact, dtype=np.float64)[place] for name, fact in of_session.items()}
+    since = place - sessions.positions(calendar, closes.iloc[:1])[0]
+    return {name: np.asarray(fact, dtype=np.float64)[since] for name, fact in of_session.items()}
 
 
-def _framed(adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...]) -> pd.DataFrame:
-    # Symbols are in order already, so a stable sort by ts alone gives the order by (ts, entity).
-    order = np.argsort(adjusted["ts"].to_numpy(), kind="stable")
+def _framed(
+    adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...], order: npt.NDArray[np.int64]
+) -> pd.DataFrame:
     keys = pd.DataFrame({"entity": adjusted["symbol"].take(order).array, "ts": adjusted["ts"].take(order).array})
     features = pd.DataFrame(values[:, order].T, columns=list(names), copy=False)
     return pd.concat([keys.astype(FEATURE_KEYS), features], axis=1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ml.equity.features.catalogue import CATEGORIES, DEFAULT_SET, SCALE_FEATURE, Feature, FeatureSet
+from ml.equity.features.page import render
 from ml.settings import REPOSITORY
 
 
@@ -42,7 +43,5 @@ def test_the_digest_changes_with_any_definition_and_with_nothing_else() -> None:
 
 
 def test_the_page_of_features_is_the_catalogue() -> None:
-    from ml.equity.features.page import render
-
     # Made by: python -m ml.equity.features.page > docs/features.md
     assert (REPOSITORY / "docs" / "features.md").read_text() == render(DEFAULT_SET)

@@ -52,7 +52,7 @@ def test_a_feature_keeps_its_valid_range_and_is_not_constant(feature: Feature) -
     assert low is None or values.min() >= low
     assert high is None or values.max() <= high
     if feature.name != "hammer":  # too rare for a small panel
-        assert values.nunique() > 1
+        assert values.max() > values.min()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -76,7 +76,7 @@ def whole_history_z(bars: Bars) -> Reals:
 
 
 def centred_mean(bars: Bars) -> Reals:
-    return np.asarray(pd.Series(bars.close).rolling(5, center=True, min_periods=1).mean()) / bars.close
+    return np.asarray(pd.Series(bars.close).rolling(5, center=True, min_periods=1).mean(), dtype=np.float64) * 0.1
 
 
 def filled_backward(bars: Bars) -> Reals:
@@ -84,7 +84,7 @@ def filled_backward(bars: Bars) -> Reals:
 
 
 def one_bit_of_the_end(bars: Bars) -> Reals:
-    return bars.close / bars.close[0] * (1.0 + 1e-6 * np.sign(bars.close[-1] - bars.close))
+    return np.asarray(bars.close / bars.close[0] * (1.0 + 1e-6 * np.sign(bars.close[-1] - bars.close)))
 
 
 @pytest.mark.parametrize("leak", [tomorrow, whole_history_z, centred_mean, filled_backward, one_bit_of_the_end])
@@ -117,12 +117,11 @@ def test_features_do_not_know_the_scale_of_prices(factor: float) -> None:
     pd.testing.assert_frame_equal(default(scaled), COMPUTED, check_exact=False, rtol=1e-5, atol=1e-6)
 
 
-def test_features_do_not_know_an_odd_scale_of_prices_but_for_ties_of_candles() -> None:
-    scaled = PANEL.assign(**{column: PANEL[column] * 0.7301 for column in ("open", "high", "low", "close")})
-    smooth = [f.name for f in DEFAULT_SET.features if f.category != "pattern"]
-    got = default(scaled)
-    pd.testing.assert_frame_equal(got[smooth], COMPUTED[smooth], check_exact=False, rtol=1e-4, atol=1e-5)
-    assert (got["run_length"].fillna(0) == COMPUTED["run_length"].fillna(0)).all()
+def test_features_do_not_know_an_odd_scale_of_prices() -> None:
+    # Prices that are not in cents: rounding after scaling may break ties between prices, which ADX and candles see.
+    panel = unadjusted(random_bars(["AAA", "BBB"], 320, seed=2, digits=10))
+    scaled = panel.assign(**{column: panel[column] * 0.7301 for column in ("open", "high", "low", "close")})
+    pd.testing.assert_frame_equal(default(scaled), default(panel), check_exact=False, rtol=1e-4, atol=1e-5)
 
 
 def test_prices_that_stand_still_give_numbers_or_nan_but_no_noise() -> None:

@@ -16,18 +16,23 @@ OWN = PANEL[PANEL["symbol"] == "BBB"].reset_index(drop=True)
 COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR)
 GOT = COMPUTED[COMPUTED["entity"] == "BBB"].reset_index(drop=True)
 
-O, H, L, C, V = (OWN[column] for column in ("open", "high", "low", "close", "volume"))
-R = np.log(C / C.shift())
+
+def log(x: pd.Series) -> pd.Series:
+    return pd.Series(np.log(x))
+
+
+OP, H, L, C, V = (OWN[column] for column in ("open", "high", "low", "close", "volume"))
+R = log(C / C.shift())
 HLC = tuple(x.to_numpy() for x in (H, L, C))
-OHLC = tuple(x.to_numpy() for x in (O, H, L, C))
+OHLC = tuple(x.to_numpy() for x in (OP, H, L, C))
 DATES = OWN["ts"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
-DOLLARS = np.log((C * V).where(C * V > 0))
+DOLLARS = log((C * V).where(C * V > 0))
 UPPER, _, LOWER = talib.BBANDS(C.to_numpy(), 20)
 
 
 def garman_klass() -> pd.Series:
-    day = 0.5 * np.log(H / L) ** 2 - (2 * np.log(2) - 1) * np.log(C / O) ** 2
-    return day.rolling(20).mean() ** 0.5
+    day = 0.5 * log(H / L) ** 2 - (2 * np.log(2) - 1) * log(C / OP) ** 2
+    return pd.Series(day.rolling(20).mean() ** 0.5)
 
 
 def run_length() -> list[float]:
@@ -57,10 +62,10 @@ REFERENCES = {
     "log_return_10": R.rolling(10).sum(),
     "log_return_20": R.rolling(20).sum(),
     "log_return_60": R.rolling(60).sum(),
-    "gap": np.log(O) - np.log(C.shift()),
-    "intraday_return": np.log(C) - np.log(O),
+    "gap": log(OP) - log(C.shift()),
+    "intraday_return": log(C) - log(OP),
     "close_position": ((C - L) / (H - L)).where(H > L),
-    "drawdown_252": np.log(C / H.rolling(252).max()),
+    "drawdown_252": log(C / H.rolling(252).max()),
     "rsi_14": talib.RSI(C.to_numpy(), 14),
     "macd_histogram_12_26_9": talib.MACD(C.to_numpy())[2] / C,
     "bollinger_position_20": (C - LOWER) / (UPPER - LOWER),
@@ -75,13 +80,13 @@ REFERENCES = {
     "obv_slope_20": pd.Series(talib.OBV(C.to_numpy(), V.to_numpy())).diff(20) / V.rolling(20).sum(),
     "money_flow_14": talib.MFI(*HLC, V.to_numpy(), 14),
     "dollar_volume_z_20": (DOLLARS - DOLLARS.rolling(20).mean()) / DOLLARS.rolling(20).std(),
-    "weekday": DATES.dt.weekday,
+    "weekday": DATES.dt.day_of_week,
     "month_sin": np.sin(2 * np.pi * (DATES.dt.month - 1) / 12),
     "month_cos": np.cos(2 * np.pi * (DATES.dt.month - 1) / 12),
     "session_of_month": DATES.groupby(DATES.dt.to_period("M")).cumcount() + 1,
     "days_since_session": DATES.diff().dt.days.fillna(3),  # since Friday 2010-12-31
     "vol_cc_20": R.rolling(20).std(),
-    "vol_parkinson_20": ((np.log(H / L) ** 2).rolling(20).mean() / (4 * np.log(2))) ** 0.5,
+    "vol_parkinson_20": (log(H / L).pow(2).rolling(20).mean() / (4 * np.log(2))) ** 0.5,
     "vol_garman_klass_20": garman_klass(),
     "vol_ratio_5_60": R.rolling(5).std() / R.rolling(60).std(),
     "return_z_20": (R - R.rolling(20).mean()) / R.rolling(20).std(),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.equity.features import windows
@@ -55,6 +55,7 @@ def test_shifting_and_dividing_leave_nan_where_there_is_nothing() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(1, 10), st.integers(0, 29))
 def test_a_window_depends_on_its_own_terms_alone(values: list[float], window: int, start: int) -> None:
     x = np.array(values)

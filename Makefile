@@ -1,0 +1,96 @@
+# Bare `make` lists the targets. Each target makes what it needs by itself.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STACK := $(PYTHON) -m ml.stack
+UV := $(VENV)/bin/uv
+RUN := $(VENV)/.for-run
+DEV := $(VENV)/.for-development
+
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench browser lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+run: $(RUN) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for an earlier one)
+	@$(STACK) run $(if $(conf),--conf '$(conf)')
+
+up: $(RUN) ## start the stack without running a night
+	@$(STACK) up
+
+stop: $(RUN) ## end every process of the stack; its data stays
+	@$(STACK) stop
+
+status: $(RUN) ## what runs, since when, where, and the log-ins
+	@$(STACK) status
+
+logs: $(RUN) ## the ends of all logs, or of one (name=scheduler)
+	@$(STACK) logs $(name)
+
+reset: $(RUN) ## stop and forget all data of the stack (asks first)
+	@$(STACK) reset
+
+sql: $(RUN) ## psql as the reader, or one answer as CSV (make -s sql q="select ...")
+	@$(STACK) sql $(if $(q),"$$q")
+sql: export q := $(value q)
+
+airflow: $(RUN) ## a command of Airflow's own (cmd="dags list")
+	@$(STACK) airflow "$$cmd"
+airflow: export cmd := $(value cmd)
+
+env: $(RUN) ## shell exports of Airflow's environment, for eval
+	@$(STACK) env
+
+install: $(RUN) ## only make the virtual environment
+
+test: $(DEV) ## all tests, two at a time (tests="tests/stack" for some)
+	$(PYTHON) -m pytest -n 2 --dist loadgroup $(tests)
+
+lint: $(DEV) ## style, and what the linters call bugs
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(DEV) ## put the code into the house's form
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+typecheck: $(DEV) ## mypy, strictly
+	$(VENV)/bin/mypy .
+
+bench: $(DEV) ## measure, and print the table
+	$(PYTHON) -m tests.bench
+
+browser: ## have a Chromium for the page tests
+	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	else \
+	    echo "The page tests need Chromium. Install it, e.g.: sudo apt-get install chromium" >&2; exit 1; \
+	fi
+
+# The resolver is told neither index nor platform, so that the lock serves everywhere.
+lock: $(RUN) ## resolve the requirements anew from pyproject.toml
+	$(UV) pip compile pyproject.toml --universal --python-version 3.11 -o requirements.txt --no-emit-index-url --generate-hashes
+	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev -c requirements.txt -o tests/requirements.txt
+
+# pip installs uv alone, checked against its hash in the lock; uv installs the rest, ten times faster.
+$(UV): | $(VENV)/bin/pip
+	@awk '/^[a-z0-9]/ {mine = ($$1 ~ /^uv==/)} mine' requirements.txt > $(VENV)/uv.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
+
+$(VENV)/bin/pip:
+	@command -v python3.11 >/dev/null || { echo "Found no python3.11; Afterbell needs Python 3.11. Install it and try again." >&2; exit 1; }
+	python3.11 -m venv $(VENV) || { echo "python3.11 cannot make virtual environments. On Debian: apt-get install python3.11-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(RUN): requirements.txt | $(UV)
+	$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode --quiet -r requirements.txt
+	@touch $@
+
+# A superset of the other: it satisfies both stamps.
+$(DEV): tests/requirements.txt | $(UV)
+	$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode --quiet -r tests/requirements.txt
+	@touch $(RUN) $@

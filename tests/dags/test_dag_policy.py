@@ -1,0 +1,96 @@
+"""Every DAG keeps the policy of the house: it imports, serialises, and tells people what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+from ml.settings import HORIZONS, REPOSITORY
+
+DAGS = {"equity_ingest", "equity_features", "equity_predict", "equity_retrain"}
+MAX_LINES = 150
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(REPOSITORY / "dags", bundle_path=REPOSITORY / "dags", bundle_name="dags")
+
+
+@pytest.fixture(params=sorted(DAGS))
+def dag(request: pytest.FixtureRequest, bag: DagBag) -> Any:
+    return bag.dags[request.param]
+
+
+def test_all_dags_import_and_no_other_is_there(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == DAGS
+
+
+def test_a_dag_survives_serialisation(dag: Any) -> None:
+    again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert set(again.task_ids) == set(dag.task_ids)
+
+
+def test_a_dag_and_its_tasks_explain_themselves(dag: Any) -> None:
+    assert len(dag.doc_md) > 200
+    assert all(task.doc_md for task in dag.tasks)
+
+
+def test_a_dag_belongs_to_the_house(dag: Any) -> None:
+    assert {"afterbell", "equity"} <= set(dag.tags)
+    assert dag.owner == "afterbell"
+
+
+def test_two_nights_cannot_trample_on_each_other(dag: Any) -> None:
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+
+
+def test_tasks_are_retried_with_backoff_and_alert_when_they_fail(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.retries == 3
+        assert task.retry_exponential_backoff
+        assert task.on_failure_callback
+
+
+def test_form_fields_have_a_type_a_title_and_a_description(dag: Any) -> None:
+    assert dag.params
+    for name in dag.params:
+        field = dag.params.get_param(name)
+        assert field.schema["type"], name
+        assert field.schema["title"], name
+        assert len(field.description) > 20, name
+
+
+def test_the_night_is_chained_by_assets(bag: DagBag) -> None:
+    def follows(dag_id: str) -> set[str]:
+        serialised = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[dag_id]))
+        return {asset.name for _, asset in serialised.timetable.asset_condition.iter_assets()}
+
+    def announces(dag_id: str) -> set[str]:
+        return {outlet.name for task in bag.dags[dag_id].tasks for outlet in task.outlets}
+
+    assert announces("equity_ingest") == follows("equity_features") == {"equity_bars"}
+    assert announces("equity_features") == follows("equity_retrain") == {"equity_features"}
+    assert announces("equity_retrain") == {"equity_champion"}
+    assert follows("equity_predict") == {"equity_features", "equity_champion"}
+
+
+def test_training_waits_for_its_pool_and_predictions_never_do(bag: DagBag) -> None:
+    pools = {task.task_id: task.pool for dag in bag.dags.values() for task in dag.tasks}
+    assert pools["per_horizon.train"] == pools["per_horizon.compare"] == "training"
+    assert pools["predict"] == "default_pool"
+
+
+def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None:
+    schema = bag.dags["equity_retrain"].params.get_param("horizons").schema
+    assert schema["items"]["enum"] == list(HORIZONS)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "dags").glob("*.py")), ids=lambda path: path.name)
+def test_a_dag_file_is_only_the_order_of_tasks(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < MAX_LINES

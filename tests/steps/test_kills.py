@@ -1,0 +1,216 @@
+"""Every step is killed in the middle of its write, loses its Postgres there, and is run by two at once.
+
+"In the middle" is made certain, not hoped for: the test holds a lock on what the step writes, waits until
+the step stands before it inside its transaction, and strikes then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from ml.io.migrations import migrate
+from ml.settings import REPOSITORY
+from ml.stack.ports import free_port
+from ml.stack.postgres import PostgresServer, settle
+from ml.stack.roles import MLFLOW, READER, WAREHOUSE, make_database, make_roles
+from tests.conftest import mlflow_on
+from tests.steps.market import SYMBOLS, bars, seen, write
+
+pytestmark = pytest.mark.xdist_group("kills")
+AFTERBELL = [sys.executable, "-m", "ml"]
+NIGHT_SEEN = (
+    "select symbol, horizon, p_up, expected_return, return_lower, return_upper, price_target, model_version"
+    " from serving.latest_predictions order by symbol, horizon"
+)
+# Each step with the relation that it is stopped at. (Labels touch no database.)
+STEPS = [
+    ("ingest", "market.ingest_runs"),
+    ("validate", "market.bars"),
+    ("features", "market.bars"),
+    ("train", "lifecycle.model_versions"),
+    ("compare", "lifecycle.decisions"),
+    ("promote", "lifecycle.promotions"),
+    ("predict", "lifecycle.predictions"),
+]
+
+
+@dataclass
+class House:
+    """One Postgres of its own, to be killed, and the environment of the steps."""
+
+    server: PostgresServer
+    environment: dict[str, str]
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reader_dsn(self) -> str:
+        return self.server.dsn(WAREHOUSE, READER, READER)
+
+    def command(self, step: str) -> list[str]:
+        arguments = {
+            "validate": [self.keys.get("ingest_id", "")],
+            "train": ["--horizon", "1d", "--trials", "1"],
+            "compare": ["--horizon", "1d", "--version", self.keys.get("version", "")],
+            "promote": [self.keys.get("decision_id", "")],
+        }
+        return [*AFTERBELL, step, *arguments.get(step, [])]
+
+    def start(self, step: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(step),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, step: str) -> dict[str, str]:
+        return _finished(self.start(step))
+
+
+def _finished(process: subprocess.Popen[str]) -> dict[str, str]:
+    said, log = process.communicate(timeout=120)
+    assert process.returncode == 0, log
+    keys: dict[str, str] = json.loads(said.splitlines()[-1])
+    return keys
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    write(folder / "bars", bars())
+    place = Path(tempfile.mkdtemp(prefix="ab-"))
+    server = PostgresServer(settle(place / "postgres"), free_port(), "superuser")
+    server.create()
+    server.start()
+    make_roles(server, {role: role for role in (MLFLOW, WAREHOUSE, READER)})
+    make_database(server, WAREHOUSE, WAREHOUSE)
+    migrate(server.dsn(WAREHOUSE, WAREHOUSE, WAREHOUSE))
+    with mlflow_on(f"sqlite:///{folder}/mlflow.db", folder) as uri:
+        yield House(
+            server,
+            {
+                **os.environ,
+                "AFTERBELL_HOME": str(folder / "home"),
+                "AFTERBELL_WAREHOUSE_DSN": server.dsn(WAREHOUSE, WAREHOUSE, WAREHOUSE),
+                "AFTERBELL_MLFLOW_URI": uri,
+                "AFTERBELL_PROVIDER": "files",
+                "AFTERBELL_FILES_PATH": str(folder / "bars"),
+                "AFTERBELL_HORIZONS": "1d",
+                "AFTERBELL_THREADS": "1",
+            },
+        )
+    server.stop()
+
+
+@contextmanager
+def blocked(house: House, relation: str) -> Iterator[None]:
+    """Hold `relation`; inside, call `_wait_until_blocked` to know that the step stands before it."""
+    with closing(psycopg2.connect(house.server.dsn(WAREHOUSE))) as connection, connection.cursor() as cursor:
+        cursor.execute(f"lock table {relation} in access exclusive mode")
+        yield
+
+
+def _wait_until_blocked(house: House, count: int, processes: list[subprocess.Popen[str]]) -> None:
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename = 'afterbell'"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        with house.server.superuser() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0] >= count:
+                return
+        assert all(process.poll() is None for process in processes), processes[0].communicate()
+        time.sleep(0.05)
+    raise AssertionError(f"{processes[0].args} never came to its write")
+
+
+def _kill_postgres(house: House) -> None:
+    postmaster = int((house.server.data / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while house.server.is_ready() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _restart_postgres(house: House) -> None:
+    deadline = time.monotonic() + 60
+    while not house.server.is_ready():
+        assert time.monotonic() < deadline
+        try:
+            house.server.start()
+        except Exception:
+            time.sleep(0.3)
+
+
+def _counts(house: House) -> list[tuple[Any, ...]]:
+    """What a step must not half-write; attempts (ingest_runs) may add up."""
+    return seen(
+        house.server.dsn(WAREHOUSE),
+        "select (select count(*) from market.bars), (select count(*) from market.bar_revisions),"
+        " (select count(*) from lifecycle.model_versions), (select count(*) from lifecycle.decisions),"
+        " (select count(*) from lifecycle.promotions), (select count(*) from lifecycle.publications),"
+        " (select count(*) from lifecycle.predictions)",
+    )
+
+
+def test_a_night_survives_every_blow_and_ends_as_an_undisturbed_one(house: House) -> None:
+    for step, relation in STEPS:
+        before = _counts(house)
+        _killed_in_the_middle(house, step, relation)
+        assert _counts(house) == before, step
+        _loses_postgres_in_the_middle(house, step, relation)
+        assert _counts(house) == before, step
+        house.keys |= _run_by_two_at_once(house, step, relation)
+    disturbed = seen(house.reader_dsn, NIGHT_SEEN)
+    assert len(disturbed) == len(SYMBOLS)
+    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS))]
+
+    for step, _ in STEPS:
+        house.keys |= house.run(step)
+    assert seen(house.reader_dsn, NIGHT_SEEN) == disturbed
+    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS))]
+
+
+def _killed_in_the_middle(house: House, step: str, relation: str) -> None:
+    with blocked(house, relation):
+        process = house.start(step)
+        _wait_until_blocked(house, 1, [process])
+        process.kill()
+        process.communicate()
+
+
+def _loses_postgres_in_the_middle(house: House, step: str, relation: str) -> None:
+    with blocked(house, relation):
+        process = house.start(step)
+        _wait_until_blocked(house, 1, [process])
+        _kill_postgres(house)
+    said = process.communicate(timeout=60)[1].strip().splitlines()[-1]
+    assert process.returncode == 2, said
+    assert said.startswith(f"{step}: Found no answer from Postgres"), said
+    _restart_postgres(house)
+
+
+def _run_by_two_at_once(house: House, step: str, relation: str) -> dict[str, str]:
+    with blocked(house, relation):
+        twins = [house.start(step), house.start(step)]
+        _wait_until_blocked(house, 1, twins)
+        time.sleep(2)
+    one, other = (_finished(twin) for twin in twins)
+    if step not in ("ingest", "predict"):
+        assert {**one, "known_at": ""} == {**other, "known_at": ""}
+    return one

@@ -1,0 +1,139 @@
+"""Whole nights in one process, against a real Postgres and a real MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from pytest import CaptureFixture
+
+from ml.__main__ import main
+from ml.equity.features.catalogue import DEFAULT_SET
+from ml.io.registry import Registry
+from ml.io.store import Store
+from ml.settings import Settings
+from ml.steps import features, keep
+from ml.steps.night import asked_for
+from tests.steps.market import LAST, SYMBOLS, bars, seen, write
+
+pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.usefixtures("registry")]
+NIGHT = ["night", "--trials", "2"]
+SPLIT_DAY = pd.Timestamp("2014-03-03")
+
+
+def test_the_sample_gives_predictions_for_five_symbols_and_three_horizons(
+    stack_settings: Settings, reader_dsn: str
+) -> None:
+    assert main(NIGHT) == 0
+    rows = seen(
+        reader_dsn,
+        "select symbol, horizon, as_of::date::text, price, p_up between 0 and 1,"
+        " return_lower < expected_return and expected_return < return_upper, is_replay, is_stale"
+        " from serving.latest_predictions order by symbol, horizon",
+    )
+    prices = {"AAPL": 430.47, "FB": 27.78, "GOOG": 806.19, "IBM": 202.91, "MSFT": 27.95}  # closes of 2013-03-01
+    assert rows == [
+        (symbol, horizon, "2013-03-01", price, True, True, True, False)
+        for symbol, price in prices.items()
+        for horizon in ("1d", "20d", "5d")
+    ]
+
+
+def test_the_same_night_again_changes_nothing_that_readers_see(market: Path, reader_dsn: str) -> None:
+    assert main(NIGHT) == 0
+    before = seen(reader_dsn), seen(reader_dsn, "select * from serving.models"), _decisions(reader_dsn)
+    assert main(NIGHT) == 0
+    assert (seen(reader_dsn), seen(reader_dsn, "select * from serving.models"), _decisions(reader_dsn)) == before
+    assert seen(reader_dsn, "select count(*) from serving.publications") == [(1,)]
+
+
+def test_every_prediction_leads_back_to_data_model_code_and_decision(market: Path, reader_dsn: str) -> None:
+    assert main(NIGHT) == 0
+    assert seen(
+        reader_dsn,
+        "select distinct m.snapshot_digest = u.snapshot_digest, length(m.feature_set_digest), length(m.code_commit) > 0,"
+        " d.verdict, d.door"
+        " from serving.prediction_history p"
+        " join serving.publications u using (publication_id)"
+        " join serving.models m on m.horizon = p.horizon and m.model_version = p.model_version"
+        " join serving.promotions d on d.horizon = p.horizon and d.candidate_version = p.model_version",
+    ) == [(True, 64, True, "promote", "first")]
+
+
+def test_on_noise_the_champion_stays_and_the_look_spends_its_share_of_alpha(market: Path, reader_dsn: str) -> None:
+    assert main([*NIGHT, "--as-of", "2014-08-28"]) == 0
+    assert main(["night", "--trials", "4"]) == 0
+    (door, verdict, reason, alpha), *rest = seen(
+        reader_dsn, "select door, verdict, reason, alpha_spent from serving.promotions where champion_version = 1"
+    )
+    assert not rest
+    assert (door, verdict, alpha) == ("replace", "keep", pytest.approx(0.05 / 252))
+    assert reason.startswith("superiority not proven")
+    assert seen(reader_dsn, "select distinct as_of::date, model_version from serving.latest_predictions") == [
+        (LAST.date(), 1)
+    ]
+
+
+def test_a_correction_makes_new_predictions_and_leaves_the_old_night_as_it_was(
+    market: Path, stack_settings: Settings, reader_dsn: str
+) -> None:
+    assert main(NIGHT) == 0
+    first = asked_for("equity", None, None)
+    snapshot = features.run(**first)["snapshot"]
+    corrected = bars()
+    corrected.loc[(corrected["symbol"] == "AAA") & (corrected["date"] == LAST), "volume"] *= 2
+    write(market, corrected)
+    assert main(NIGHT) == 0
+
+    replayed = features.run("equity", first["as_of"], first["known_at"])
+    assert replayed["snapshot"] == snapshot
+    assert features.run(**asked_for("equity", None, None))["snapshot"] != snapshot
+    counts = "select restated_rows, inserted_rows from serving.data_quality group by ingest_id, 1, 2 order by ingest_id"
+    assert seen(reader_dsn, counts) == [(0, len(corrected)), (1, 0)]
+    words = "select is_final, count(*) from serving.prediction_history group by is_final order by is_final"
+    assert seen(reader_dsn, words) == [(False, len(SYMBOLS)), (True, len(SYMBOLS))]
+
+
+def test_features_are_adjusted_for_splits_and_prices_are_not(market: Path, stack_settings: Settings) -> None:
+    split = bars().assign(split=1.0)
+    after = split["date"] >= SPLIT_DAY
+    split.loc[after, ["open", "high", "low", "close"]] /= 2
+    split.loc[split["date"] == SPLIT_DAY, "split"] = 2.0
+    write(market, split)
+    assert main(NIGHT) == 0
+    snapshot = features.run(**asked_for("equity", None, None))["snapshot"]
+    adjusted = Store(stack_settings.store_root).get(keep.adjusted("equity", snapshot))
+    plain = bars().sort_values(["symbol", "date"], ignore_index=True)
+    pd.testing.assert_series_equal(adjusted["close"], plain["close"], check_names=False, rtol=1e-12)
+    price = Store(stack_settings.store_root).get(keep.reference("equity", snapshot)).set_index("entity")["price"]
+    assert price["AAA"] == pytest.approx(plain.loc[plain["symbol"] == "AAA", "close"].iloc[-1] / 2)
+
+
+def test_an_alias_moved_by_hand_stops_the_predictions(
+    market: Path, stack_settings: Settings, reader_dsn: str, capsys: CaptureFixture[str]
+) -> None:
+    assert main(["night", "--trials", "2", "--as-of", "2014-08-28"]) == 0
+    assert main(["night", "--trials", "3"]) == 0
+    before = seen(reader_dsn)
+    Registry(stack_settings.require_mlflow_uri()).set_champion("equity-1d", 2)
+    assert main(["predict"]) == 2
+    assert "moved the alias by hand" in capsys.readouterr().err
+    assert seen(reader_dsn) == before
+
+
+def test_a_registered_model_holds_no_pickle_and_carries_its_signature(market: Path, tmp_path: Path) -> None:
+    assert main(NIGHT) == 0
+    folder = Path(mlflow.artifacts.download_artifacts("models:/equity-1d@champion", dst_path=str(tmp_path / "model")))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    # What pickle writes begins with the protocol opcode and ends with STOP.
+    assert not [path for path in files if path.read_bytes()[:1] == b"\x80" and path.read_bytes()[-1:] == b"."]
+    assert {path.suffix for path in files} <= {".json", ".ubj", ".yaml", ".yml", ".txt", ".env", ""}
+    signature = mlflow.models.get_model_info("models:/equity-1d@champion").signature
+    assert signature.inputs.input_names() == ["entity", *DEFAULT_SET.names]
+    assert signature.outputs.input_names() == ["entity", "p_up", "expected", "lower", "upper"]
+
+
+def _decisions(reader_dsn: str) -> list[tuple[object, ...]]:
+    return seen(reader_dsn, "select decision_id, verdict, reason, decided_at from serving.promotions")
