@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import RealDictCursor
 
 from ml.settings import REPOSITORY, settings
-from tests.conftest import Warehouse
+from tests.servers import WarehouseAddress
 from tests.sql.seed import at, close, story
 
 PAGE = (REPOSITORY / "docs" / "sql.md").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ Answer = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def told(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
+def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
     """A warehouse that holds the story; the tests here only read it."""
     warehouse = new_warehouse()
     with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
@@ -33,7 +33,7 @@ def told(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
 
 
 @pytest.fixture
-def reader(told: Warehouse) -> Iterator[Connection]:
+def reader(told: WarehouseAddress) -> Iterator[Connection]:
     with closing(psycopg2.connect(told.reader_dsn, cursor_factory=RealDictCursor)) as connection:
         yield connection
 
@@ -92,7 +92,7 @@ def test_the_page_tells_the_readers_limits(reader: Connection) -> None:
     assert answer(reader, "show default_transaction_read_only") == [{"default_transaction_read_only": "on"}]
 
 
-def test_the_python_example_runs(told: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_example_runs(told: WarehouseAddress, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     monkeypatch.setenv("AFTERBELL_READER_DSN", told.reader_dsn)
     settings.cache_clear()

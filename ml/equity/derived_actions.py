@@ -13,6 +13,7 @@ import pandas as pd
 from ml.errors import FrameError
 from ml.frames import ACTIONS
 
+TICKS = (0.01, 0.001, 0.0001, 0.00001, 0.000001)
 _NEAR = 0.025
 _SMALLEST_SPLIT = 0.2
 _FLOAT_NOISE = 1e-9
@@ -45,12 +46,13 @@ def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
 
     prices: columns symbol, date, close (raw) and adj_close, sorted by (symbol, date), no missing values
 
-    adj_close is taken as rounded to the coarsest of TICKS that all its values are multiples of; the raw
-    close counts as exact. Between two actions adj_close / close is constant but for rounding, so bars join a segment as long
-    as the intervals (adj_close -+ tick / 2) / close have a point in common. The bar that starts a new
-    segment carries an action, m = factor before / factor after. A move of at least 20 % within 2.5 %
-    of a simple ratio is a `split` (given as the simple ratio where rounding allows it, else as
-    found), as is any fall of the share count (m > 1); else a `dividend` of (1 - m) x the close before.
+    adj_close is taken as rounded to a tick, the coarsest of TICKS that all its values are multiples of;
+    the raw close counts as exact. Between two actions adj_close / close is constant but for rounding, so
+    bars join a segment as long as the intervals (adj_close -+ tick / 2) / close have a point in common.
+    The bar that starts a new segment carries an action, m = factor before / factor after. A move of at
+    least 20 % within 2.5 % of a simple ratio is a `split` (given as the simple ratio where rounding
+    allows it, else as found), as is any fall of the share count (m > 1); else a `dividend` of
+    (1 - m) x the close before.
     An action smaller than the rounding goes unseen or is seen late. FrameError for prices that are
     not positive.
     """
@@ -62,12 +64,18 @@ def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
             "positive raw and adjusted closes",
             "Remove those rows before deriving actions",
         )
+    tick = _tick(prices["adj_close"].to_numpy())
     rows = [
         (symbol, *action)
         for symbol, own in prices.groupby("symbol", sort=True)
         for action in _of_symbol(own["date"].to_numpy(), own["close"].to_numpy(), own["adj_close"].to_numpy(), tick)
     ]
     return ACTIONS.cast(pd.DataFrame(rows, columns=["symbol", "ex_date", "kind", "value"]))
+
+
+def _tick(adj_close: np.ndarray) -> float:
+    steps = ((tick, adj_close / tick) for tick in TICKS)
+    return next((tick for tick, step in steps if np.allclose(step, np.round(step), rtol=0, atol=1e-4)), TICKS[-1])
 
 
 def _of_symbol(

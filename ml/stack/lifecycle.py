@@ -77,7 +77,7 @@ def processes(plan: Plan) -> list[dict[str, Any]]:
 
 def _end_everything(supervisor: Supervisor) -> None:
     supervisor.shut_down()
-    end(leftovers(supervisor.home))
+    end(leftovers(supervisor.home.root))
     if (supervisor.home.postgres / "data").exists():
         PostgresServer(supervisor.home.postgres.resolve(), 0, "").stop()
 

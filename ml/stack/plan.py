@@ -16,7 +16,7 @@ from ml.stack import airflow, mlflow
 from ml.stack.home import Home, remember, remembered, with_secrets
 from ml.stack.ports import LOOPBACK, choose
 from ml.stack.postgres import Account, PostgresServer, settle
-from ml.stack.processes import MARK
+from ml.stack.processes import MARK, alone
 from ml.stack.roles import AIRFLOW, MLFLOW, READER, WAREHOUSE
 from ml.stack.supervisor import Program, configuration
 
@@ -103,11 +103,11 @@ class Plan:
         ]
         if self.embedded_mlflow:
             serve = mlflow.command(self.port("MLFLOW"), self.home.mlflow / "artifacts")
-            programs.append(Program("mlflow", serve, "mlflow", 2))
+            programs.append(Program("mlflow", alone(serve), "mlflow", 2))
         for name, command in airflow.commands(self.port("LOG")).items():
             # Running tasks talk to the API server: it must outlive them.
             group, priority = ("workers", 4) if name in airflow.COMPONENTS else ("api", 3)
-            programs.append(Program(name, command, group, priority))
+            programs.append(Program(name, alone(command), group, priority))
         return sorted(programs, key=lambda program: program.priority)
 
     def configuration(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -63,23 +64,25 @@ def _decide(config: Settings, warehouse: Warehouse, target: Target, version: int
         looks_taken=looks,
         looks_per_year=config.looks_per_year,
     )
+    if champion is not None and _cannot_serve(candidate, champion):
+        gone = f"champion version {champion['to_version']} cannot serve: its feature set is no longer computed"
+        decision = replace(decision, reason=f"{gone}; {decision.reason}")
     log.info("%s version %d: %s, %s", target.model_name, version, decision.verdict, decision.reason)
     return models.record_decision(warehouse, _row(target, version, champion, as_of, decision))
+
+
+def _cannot_serve(candidate: Row, champion: Row) -> bool:
+    """A champion whose features nobody computes any more can neither be refitted nor predict."""
+    return bool(champion["feature_set_digest"] != candidate["feature_set_digest"])
 
 
 def _champion_contender(
     config: Settings, warehouse: Warehouse, target: Target, candidate: Row, champion: Row | None
 ) -> Contender | None:
-    """The champion's recipe refitted on the candidate's outer folds; None when it can no longer be computed.
-
-    A champion whose feature set is gone can neither be compared nor serve, so it counts as none.
-    """
-    if champion is None:
+    """The champion's recipe refitted on the candidate's outer folds; None when there is none to refit."""
+    if champion is None or _cannot_serve(candidate, champion):
         return None
     serving = models.version(warehouse, target, champion["to_version"])
-    if serving["feature_set_digest"] != candidate["feature_set_digest"]:
-        log.warning("%s: the champion's feature set is no longer computed", target.model_name)
-        return None
     parts = domains.parts(target.domain, config)
     rows = material.gather(Store(config.store_root), parts, target, candidate["snapshot_digest"])
     recipe = Recipe.from_json(models.recipe_json(serving))

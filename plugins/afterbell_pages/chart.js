@@ -13,8 +13,8 @@ const time = (iso) => new Date(iso).getTime();
 export function chart(host, series, horizon) {
   const readout = make("figcaption", { class: "readout", "aria-live": "polite" });
   const canvas = make("div", { class: "canvas" });
-  host.replaceChildren(readout, canvas, legend(series, horizon));
   const model = prepare(series, horizon);
+  host.replaceChildren(readout, canvas, legend(model));
   if (!model.points.length) {
     canvas.append(make("p", { class: "muted" }, "There are no bars of this symbol."));
     return;
@@ -27,12 +27,12 @@ export function chart(host, series, horizon) {
   }).observe(canvas);
 }
 
-function legend(series, horizon) {
+function legend({ actions, past, horizon }) {
   const entry = (kind, text) => make("span", { class: `key ${kind}` }, text);
   const entries = [entry("close", "Close"), entry("fan", "80 % interval"), entry("target", "Target")];
-  if ((series.predictions[horizon] ?? []).length > 1) entries.push(entry("past", `Earlier ${horizon} targets`));
-  if (series.actions.some((a) => a.kind === "split")) entries.push(entry("split", "Split (prices adjusted)"));
-  if (series.actions.some((a) => a.kind === "dividend")) entries.push(entry("dividend", "Dividend"));
+  if (past.length) entries.push(entry("past", `Earlier ${horizon} targets`));
+  if (actions.some((a) => a.kind === "split")) entries.push(entry("split", "Split (prices adjusted)"));
+  if (actions.some((a) => a.kind === "dividend")) entries.push(entry("dividend", "Dividend"));
   return make("p", { class: "legend small muted" }, entries);
 }
 

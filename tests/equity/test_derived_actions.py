@@ -46,11 +46,11 @@ def splits(actions: pd.DataFrame) -> list[tuple[str, float]]:
 )
 def test_the_splits_of_known_companies_are_found(symbol: str, known: list[tuple[str, float]], digits: int) -> None:
     prices = real(symbol).assign(adj_close=real(symbol)["adj_close"].round(digits))
-    assert splits(ACTIONS.check(derive_actions(prices, tick=10.0**-digits))) == known
+    assert splits(ACTIONS.check(derive_actions(prices))) == known
 
 
 def test_the_dividends_of_a_known_company_are_found() -> None:
-    actions = derive_actions(real("MSFT"), tick=1e-6)
+    actions = derive_actions(real("MSFT"))
     dividends = actions[actions["kind"] == "dividend"].set_index("ex_date")["value"]
     assert len(dividends) == 37  # 4 before 2005, then every quarter
     assert dividends[pd.Timestamp("2003-02-19")] == pytest.approx(0.08, rel=0.03)
@@ -64,7 +64,7 @@ def test_returns_adjusted_by_derived_actions_are_those_of_the_source(symbol: str
     tick = 10.0**-digits
     prices = real(symbol).assign(adj_close=real(symbol)["adj_close"].round(digits))
     bars = BARS.cast(prices.assign(ts=sessions.sessions_to_closes(CALENDAR, prices["date"])))
-    got = adjust(bars, derive_actions(prices, tick), CALENDAR)["close"].pct_change()
+    got = adjust(bars, derive_actions(prices), CALENDAR)["close"].pct_change()
     wanted = real(symbol)["adj_close"].pct_change()
     # Half a tick on either side of an action.
     assert (got - wanted).abs().max() < tick / prices["adj_close"].min()
@@ -80,7 +80,7 @@ def test_each_kind_is_told_apart() -> None:
     # Later actions scale earlier bars: a 2:1 split on day 1, 0.7 paid on day 2, a 1:2 reverse split on day 4.
     m_split, m_dividend, m_reverse = 1 / 2, 1 - 0.7 / 15, 2.0
     factor = [m_split * m_dividend * m_reverse, m_dividend * m_reverse, m_reverse, m_reverse, 1.0, 1.0, 1.0]
-    got = derive_actions(made(close, factor, 1e-6), tick=1e-6)
+    got = derive_actions(made(close, factor, 1e-6))
     assert got["kind"].tolist() == ["split", "dividend", "split"]
     assert got["value"].tolist() == pytest.approx([2.0, 0.7, 0.5], rel=1e-6)
     assert got["value"][0] == 2.0
@@ -89,7 +89,7 @@ def test_each_kind_is_told_apart() -> None:
 
 
 def test_a_large_payment_that_is_no_simple_ratio_is_a_dividend() -> None:
-    got = derive_actions(made([20.0, 14.2], [0.71, 1.0], 1e-6), tick=1e-6)
+    got = derive_actions(made([20.0, 14.2], [0.71, 1.0], 1e-6))
     assert got[["kind", "value"]].to_numpy().tolist() == [["dividend", pytest.approx(0.29 * 20)]]
 
 

@@ -33,19 +33,22 @@ def check_page(base_url: str, username: str, password: str, screenshot_dir: Path
     """
     check_closed(base_url)
     screenshot_dir.mkdir(parents=True, exist_ok=True)
-    with browser() as chromium:
+    with browser() as chromium, new_page(chromium) as page:
+        log_in(page, base_url, username, password)
+        troubles = watch(page, base_url)
         for name, size in (("laptop", LAPTOP), ("phone", PHONE)):
-            with logged_in(chromium, base_url, username, password, size) as page:
-                frame = open_from_navigation(page, base_url)
-                expect(frame.locator(ROWS)).to_have_count(rows)
-                check_width(page, frame)
-                page.screenshot(path=screenshot_dir / f"predictions-{name}.png")
-                check_filters(frame, rows)
-                check_chart(frame)
-                check_width(page, frame)
-                page.screenshot(path=screenshot_dir / f"chart-{name}.png")
-                frame.locator("body").press("Escape")
-                expect(frame.locator("#detail")).to_be_hidden()
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            frame = open_from_navigation(page, base_url)
+            expect(frame.locator(ROWS)).to_have_count(rows)
+            check_width(page, frame)
+            page.screenshot(path=screenshot_dir / f"predictions-{name}.png")
+            check_filters(frame, rows)
+            check_chart(frame)
+            check_width(page, frame)
+            page.screenshot(path=screenshot_dir / f"chart-{name}.png")
+            frame.locator("body").press("Escape")
+            expect(frame.locator("#detail")).to_be_hidden()
+        assert troubles == []
 
 
 def check_closed(base_url: str) -> None:
@@ -66,26 +69,23 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def logged_in(
-    chromium: Browser,
-    base_url: str,
-    username: str,
-    password: str,
-    size: tuple[int, int],
-    scheme: Literal["light", "dark"] = "light",
-) -> Iterator[Page]:
-    """A page after the log-in, which must lead back to where one wanted to go; its own errors fail the test."""
-    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-    page = context.new_page()
+def new_page(chromium: Browser, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
+    """A page in a context of its own, as wide as a laptop."""
+    context = chromium.new_context(viewport={"width": LAPTOP[0], "height": LAPTOP[1]}, color_scheme=scheme)
+    yield context.new_page()
+    context.close()
+
+
+def log_in(page: Page, base_url: str, username: str, password: str) -> None:
+    """Through Airflow's own form, which must lead back to where one wanted to go.
+
+    FAB takes five log-ins in forty seconds and refuses more.
+    """
     page.goto(f"{base_url}/afterbell/")
     page.fill("#username", username)
     page.fill("#password", password)
     page.click("input[type=submit]")
     page.wait_for_url("**/afterbell/")
-    troubles = watch(page, base_url)
-    yield page
-    assert troubles == []
-    context.close()
 
 
 def watch(page: Page, base_url: str) -> list[str]:

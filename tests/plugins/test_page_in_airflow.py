@@ -7,23 +7,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import exchange_calendars
 import httpx
 import psycopg2
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from ml.stack.airflow import prepare
 from ml.stack.ports import free_port
+from ml.stack.postgres import PostgresServer
 from ml.stack.waiting import wait_until
 from tests.plugins.conftest import PLUGINS, REPOSITORY
-from tests.plugins.page import LAPTOP, ROWS, browser, check_closed, check_page, logged_in
+from tests.plugins.page import ROWS, browser, check_closed, check_page, new_page, watch
 from tests.sql.seed import insert
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -48,9 +49,22 @@ class Served:
 
     def get(self, path: str, user: str = "viewer") -> httpx.Response:
         """The answer to a client with the user's token."""
-        token = httpx.post(f"{self.url}/auth/token", json={"username": user, "password": user}, trust_env=False)
-        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
+        headers = {"Authorization": f"Bearer {self.token(user)}"}
         return httpx.get(f"{self.url}/afterbell/{path}", headers=headers, trust_env=False)
+
+    def token(self, user: str) -> str:
+        answer = httpx.post(f"{self.url}/auth/token", json={"username": user, "password": user}, trust_env=False)
+        return str(answer.json()["access_token"])
+
+    @contextmanager
+    def page(self, user: str = "viewer", scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
+        """The page in a browser that has the cookie of a log-in; its own errors fail the test."""
+        with browser() as chromium, new_page(chromium, scheme) as page:
+            page.context.add_cookies([{"name": "_token", "value": self.token(user), "url": self.url}])
+            troubles = watch(page, self.url)
+            page.goto(f"{self.url}/afterbell/")
+            yield page
+            assert troubles == []
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +173,7 @@ def test_nothing_is_served_without_a_log_in(served: Served) -> None:
 
 def test_before_the_first_night_the_page_says_what_to_do(served: Served) -> None:
     """Runs before `published` fills the warehouse."""
-    with browser() as chromium, logged_in(chromium, served.url, "admin", "admin", LAPTOP) as page:
+    with served.page() as page:
         expect(page.locator("#empty")).to_be_visible()
         expect(page.locator("#empty")).to_contain_text("make run")
         expect(page.locator("#content")).to_be_hidden()
@@ -187,7 +201,7 @@ def test_the_page_in_airflow_at_both_widths(published: Served, tmp_path: Path) -
 
 
 def test_sorting_skill_and_direction_and_hostile_names(published: Served) -> None:
-    with browser() as chromium, logged_in(chromium, published.url, "admin", "admin", LAPTOP, "dark") as page:
+    with published.page("admin", "dark") as page:
         names = page.locator(f"{ROWS} th")
         page.get_by_role("button", name="Symbol").first.click()
         expect(names.first).to_have_text("MSFT")
@@ -210,7 +224,7 @@ def test_sorting_skill_and_direction_and_hostile_names(published: Served) -> Non
 
 def test_the_banner_tells_fresh_stale_and_replay_apart(published: Served) -> None:
     overdue, due = datetime(2013, 3, 5, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
-    with browser() as chromium, logged_in(chromium, published.url, "viewer", "viewer", LAPTOP) as page:
+    with published.page() as page:
         banner = page.locator("#freshness")
         for expires_at, word in ((None, "Replay"), (overdue, "Stale"), (due, "Fresh")):
             with closing(psycopg2.connect(published.warehouse_dsn)) as connection, connection:
@@ -220,24 +234,26 @@ def test_the_banner_tells_fresh_stale_and_replay_apart(published: Served) -> Non
             expect(banner).to_contain_text("As of the close of Mon, 4 Mar 2013")
 
 
-def test_a_warehouse_that_is_gone_gives_one_clear_message(published: Served, postgres: Any) -> None:
+def test_a_warehouse_that_is_gone_gives_one_clear_message(published: Served, postgres: PostgresServer) -> None:
     name = published.warehouse_dsn.rsplit("/", 1)[1]
-    with browser() as chromium, logged_in(chromium, published.url, "viewer", "viewer", LAPTOP) as page:
+    with browser() as chromium, new_page(chromium) as page:
+        page.context.add_cookies([{"name": "_token", "value": published.token("viewer"), "url": published.url}])
+        page.goto(f"{published.url}/afterbell/")
         expect(page.locator(ROWS)).to_have_count(15)
-    with postgres.superuser() as cursor:
-        cursor.execute(f'alter database "{name}" with allow_connections false')
-    try:
-        answer = published.get("api/predictions")
-        assert answer.status_code == 503
-        assert "AFTERBELL_READER_DSN" in answer.json()["detail"]
-        with browser() as chromium:
-            context = chromium.new_context()
-            page = context.new_page()
-            page.goto(f"{published.url}/afterbell/")
-            page.fill("#username", "viewer")
-            page.fill("#password", "viewer")
-            page.click("input[type=submit]")
+        with closed(postgres, name):
+            answer = published.get("api/predictions")
+            assert answer.status_code == 503
+            assert "AFTERBELL_READER_DSN" in answer.json()["detail"]
+            page.locator(ROWS).first.click()
+            expect(page.locator("#detail-body")).to_contain_text("AFTERBELL_READER_DSN")
+            page.reload()
             expect(page.locator("#trouble")).to_contain_text("AFTERBELL_READER_DSN")
-    finally:
-        with postgres.superuser() as cursor:
-            cursor.execute(f'alter database "{name}" with allow_connections true')
+
+
+@contextmanager
+def closed(postgres: PostgresServer, database: str) -> Iterator[None]:
+    """The database lets nobody in, as when its server is gone."""
+    with postgres.superuser() as cursor:
+        cursor.execute(f'alter database "{database}" with allow_connections false')
+        yield
+        cursor.execute(f'alter database "{database}" with allow_connections true')

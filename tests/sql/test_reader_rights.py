@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection
 
 from ml.stack.postgres import PostgresServer
 from ml.stack.roles import AIRFLOW, MLFLOW, READER, make_database
-from tests.conftest import Warehouse
+from tests.servers import WarehouseAddress
 from tests.sql.seed import story
 
 WRITING = ("insert", "update", "delete", "truncate", "references", "trigger", "maintain")
@@ -25,7 +25,7 @@ NO_TARGET = (errors.ObjectNotInPrerequisiteState, errors.FeatureNotSupported, er
 
 
 @pytest.fixture(scope="module")
-def told(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
+def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
     """A warehouse with a row in every view; nothing that is tried here may change it."""
     warehouse = new_warehouse()
     with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
@@ -34,14 +34,14 @@ def told(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
 
 
 @pytest.fixture
-def owner(told: Warehouse) -> Iterator[Connection]:
+def owner(told: WarehouseAddress) -> Iterator[Connection]:
     with closing(psycopg2.connect(told.dsn)) as connection:
         connection.autocommit = True
         yield connection
 
 
 @pytest.fixture
-def reader(told: Warehouse) -> Iterator[Connection]:
+def reader(told: WarehouseAddress) -> Iterator[Connection]:
     """A reader's session as it comes."""
     with closing(psycopg2.connect(told.reader_dsn)) as connection:
         connection.autocommit = True

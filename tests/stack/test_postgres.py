@@ -19,7 +19,7 @@ from ml.stack import postgres as module
 from ml.stack.ports import free_port
 from ml.stack.postgres import Account, PostgresServer, reachable_binaries, settle
 from ml.stack.waiting import wait_until
-from tests.conftest import CARELESS, Warehouse
+from tests.servers import CARELESS, WarehouseAddress
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must run the server as somebody else")
 
@@ -147,7 +147,7 @@ def test_the_shipped_psql_runs() -> None:
     assert version.stdout.startswith("psql (PostgreSQL)")
 
 
-def test_copies_of_the_template_know_nothing_of_each_other(warehouse: Warehouse) -> None:
+def test_copies_of_the_template_know_nothing_of_each_other(warehouse: WarehouseAddress) -> None:
     with closing(psycopg2.connect(warehouse.dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("select count(*) from lifecycle.publications")
         assert cursor.fetchone() == (0,)

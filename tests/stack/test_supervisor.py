@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from ml.settings import REPOSITORY
 from ml.stack.home import Home
-from ml.stack.processes import MARK, end, leftovers
+from ml.stack.processes import MARK, alone, end, leftovers
 from ml.stack.supervisor import Program, Supervisor, configuration
 from ml.stack.waiting import wait_until
 
@@ -37,12 +38,15 @@ def home(short_home: Path) -> Iterator[Home]:
     home.make()
     yield home
     Supervisor(home).shut_down()
-    end(leftovers(home))
+    end(leftovers(home.root))
 
 
 def _launched(home: Home, *programs: Program) -> Supervisor:
     supervisor = Supervisor(home)
-    supervisor.launch(configuration(home, programs, "fingerprint"), {**os.environ, MARK: str(home.root)})
+    supervisor.launch(
+        configuration(home, programs, "fingerprint"),
+        {**os.environ, "PYTHONPATH": str(REPOSITORY), MARK: str(home.root)},
+    )
     supervisor.start([program.name for program in programs])
     assert wait_until(lambda: all(p["statename"] == "RUNNING" for p in supervisor.processes().values()), 20)
     return supervisor
@@ -86,19 +90,19 @@ def test_stopping_takes_grandchildren_along(home: Home) -> None:
 
 def test_what_a_killed_supervisor_leaves_is_found_and_ended(home: Home) -> None:
     supervisor = _launched(home, Program("sleeper", SLEEP, "one", 1))
-    assert wait_until(lambda: len(leftovers(home)) == 3, 10)
+    assert wait_until(lambda: len(leftovers(home.root)) == 3, 10)
     os.kill(int((home.run / "supervisord.pid").read_text()), signal.SIGKILL)
     assert wait_until(lambda: supervisor.state() == "GONE", 10)
-    orphans = leftovers(home)
+    orphans = leftovers(home.root)
     assert len(orphans) == 2
     end(orphans)
-    assert leftovers(home) == []
+    assert leftovers(home.root) == []
 
 
 def test_a_stale_socket_and_pid_file_are_no_obstacle(home: Home) -> None:
     _launched(home, Program("sleeper", SLEEP, "one", 1))
     os.kill(int((home.run / "supervisord.pid").read_text()), signal.SIGKILL)
-    end(leftovers(home))
+    end(leftovers(home.root))
     assert home.socket.exists()
     assert _launched(home, Program("sleeper", SLEEP, "one", 1)).is_running("sleeper")
 
@@ -112,3 +116,18 @@ def test_it_knows_whether_it_runs_with_this_very_configuration(home: Home) -> No
 
 def test_stopping_what_never_ran_is_fine(home: Home) -> None:
     Supervisor(home).shut_down()
+
+
+def test_a_program_that_comes_back_ends_the_orphans_of_its_killed_self_and_of_no_other(home: Home) -> None:
+    supervisor = _launched(
+        home, Program("sleeper", alone(SLEEP), "one", 1), Program("other", alone(SLEEP), "another", 1)
+    )
+    parents = {name: psutil.Process(row["pid"]) for name, row in supervisor.processes().items()}
+    assert wait_until(lambda: all(parent.children() for parent in parents.values()), 20)
+    orphan, other = parents["sleeper"].children()[0], parents["other"].children()[0]
+
+    parents["sleeper"].kill()
+
+    assert psutil.wait_procs([orphan], timeout=20)[1] == []
+    assert wait_until(lambda: supervisor.is_running("sleeper"), 20)
+    assert other.is_running()

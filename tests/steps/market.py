@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,23 @@ import pandas as pd
 import psycopg2
 
 from ml.equity import sessions
+from ml.frames import RECEIVED
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 FIRST, LAST = pd.Timestamp("2013-01-02"), pd.Timestamp("2014-08-29")
 SEEN = "select * from serving.latest_predictions order by symbol, horizon"
 
 
-def bars(seed: int = 7) -> pd.DataFrame:
+def bars() -> pd.DataFrame:
     """Bars of SYMBOLS on every XNYS session from FIRST to LAST, sorted by (symbol, date)."""
-    dates = sessions.closes("XNYS", FIRST.date(), LAST.date()).index
+    return invented(SYMBOLS, FIRST.date(), LAST.date())
+
+
+def invented(symbols: Sequence[str], first: date, last: date, seed: int = 7) -> pd.DataFrame:
+    """Random walks without any signal, one for each symbol, on every XNYS session; a RECEIVED frame."""
+    dates = pd.DatetimeIndex(sessions.closes("XNYS", first, last).index)
     random = np.random.default_rng(seed)
-    return pd.concat([_walk(symbol, dates, random) for symbol in SYMBOLS], ignore_index=True)
+    return RECEIVED.cast(pd.concat([_walk(symbol, dates, random) for symbol in symbols], ignore_index=True))
 
 
 def _walk(symbol: str, dates: pd.DatetimeIndex, random: np.random.Generator) -> pd.DataFrame:

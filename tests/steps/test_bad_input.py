@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pytest import CaptureFixture, MonkeyPatch
 
 from ml.__main__ import main
 from ml.settings import settings
@@ -25,6 +24,11 @@ def _holiday(frame: Frame) -> Frame:
     return pd.concat([frame, extra])
 
 
+def _ten_holidays(frame: Frame) -> Frame:
+    saturdays = pd.date_range("2014-05-03", periods=9, freq="7D")
+    return pd.concat([_holiday(frame), *(frame[frame["date"] == LAST].assign(date=day) for day in saturdays)])
+
+
 def _spoil(frame: Frame, column: str, value: float) -> Frame:
     spoiled = frame.copy()
     spoiled.loc[(frame["symbol"] == "AAA") & (frame["date"] < "2013-03-01"), column] = value
@@ -33,7 +37,7 @@ def _spoil(frame: Frame, column: str, value: float) -> Frame:
 
 TOO_MUCH: dict[str, tuple[Callable[[Frame], Frame], str]] = {
     "bars on a holiday, a whole market of them": (
-        lambda f: pd.concat([_holiday(f)] + [f[f["date"] == LAST].assign(date=d) for d in pd.date_range("2014-05-03", periods=9, freq="7D")]),
+        _ten_holidays,
         "share of rows in quarantine",
     ),
     "prices that are not there": (lambda f: _spoil(f, "close", np.nan), "share of rows in quarantine"),
@@ -51,7 +55,7 @@ TOO_MUCH: dict[str, tuple[Callable[[Frame], Frame], str]] = {
 
 @pytest.mark.parametrize(("spoil", "check"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_too_many_bad_rows_stop_the_night_and_leave_readers_alone(
-    market: Path, reader_dsn: str, capsys: CaptureFixture[str], spoil: Callable[[Frame], Frame], check: str
+    market: Path, reader_dsn: str, capsys: pytest.CaptureFixture[str], spoil: Callable[[Frame], Frame], check: str
 ) -> None:
     assert main([*NIGHT, *EVENING_BEFORE]) == 0
     before = seen(reader_dsn)
@@ -61,9 +65,9 @@ def test_too_many_bad_rows_stop_the_night_and_leave_readers_alone(
     stale = [(*row[:-2], True, *row[-1:]) for row in before]
     assert seen(reader_dsn) == stale
     assert seen(reader_dsn, "select max(ts)::date from serving.bars") == [(pd.Timestamp("2014-08-28").date(),)]
-    assert seen(
-        reader_dsn, "select check_name from serving.data_quality where severity = 'fail' and not passed"
-    ) == [(check,)]
+    assert seen(reader_dsn, "select check_name from serving.data_quality where severity = 'fail' and not passed") == [
+        (check,)
+    ]
 
     write(market, bars())
     assert main(NIGHT) == 0
@@ -113,10 +117,12 @@ def test_a_symbol_with_ten_bars_is_left_out_and_the_others_are_served(market: Pa
     short = bars().query("symbol == 'AAA'").tail(10).assign(symbol="NEW")
     write(market, pd.concat([bars(), short]))
     assert main(NIGHT) == 0
-    assert [row[0] for row in seen(reader_dsn, "select symbol from serving.latest_predictions order by 1")] == [*SYMBOLS]
+    assert [row[0] for row in seen(reader_dsn, "select symbol from serving.latest_predictions order by 1")] == [
+        *SYMBOLS
+    ]
 
 
-def test_only_symbols_with_ten_bars_cannot_be_trained_on(market: Path, capsys: CaptureFixture[str]) -> None:
+def test_only_symbols_with_ten_bars_cannot_be_trained_on(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(market, bars().groupby("symbol").tail(10))
     assert main(NIGHT) == 2
     said = capsys.readouterr().err
@@ -137,7 +143,7 @@ def test_only_symbols_with_ten_bars_cannot_be_trained_on(market: Path, capsys: C
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_night_that_cannot_be_is_refused_in_one_line(
-    market: Path, reader_dsn: str, capsys: CaptureFixture[str], arguments: list[str], said: str
+    market: Path, reader_dsn: str, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert main(NIGHT) == 0
     before = seen(reader_dsn)
@@ -166,8 +172,8 @@ def test_a_night_that_cannot_be_is_refused_in_one_line(
 def test_a_setting_that_cannot_be_used_is_named_and_harms_nothing(
     market: Path,
     reader_dsn: str,
-    capsys: CaptureFixture[str],
-    monkeypatch: MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     name: str,
     value: str,
     said: str,
@@ -191,7 +197,7 @@ def test_a_setting_that_cannot_be_used_is_named_and_harms_nothing(
 
 
 def test_an_empty_file_and_a_missing_column_name_the_file(
-    market: Path, reader_dsn: str, capsys: CaptureFixture[str]
+    market: Path, reader_dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for content, said in [("", "empty"), ("symbol,date,open\nAAA,2014-08-29,1\n", "high")]:
         (market / "bars.csv").write_text(content)

@@ -27,7 +27,7 @@ from ml.settings import REPOSITORY
 from ml.stack.ports import free_port
 from ml.stack.postgres import PostgresServer, settle
 from ml.stack.roles import MLFLOW, READER, WAREHOUSE, make_database, make_roles
-from tests.conftest import mlflow_on
+from tests.servers import mlflow_server_on
 from tests.steps.market import SYMBOLS, bars, seen, write
 
 pytestmark = pytest.mark.xdist_group("kills")
@@ -101,7 +101,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     make_roles(server, {role: role for role in (MLFLOW, WAREHOUSE, READER)})
     make_database(server, WAREHOUSE, WAREHOUSE)
     migrate(server.dsn(WAREHOUSE, WAREHOUSE, WAREHOUSE))
-    with mlflow_on(f"sqlite:///{folder}/mlflow.db", folder) as uri:
+    with mlflow_server_on(f"sqlite:///{folder}/mlflow.db", folder) as uri:
         yield House(
             server,
             {
@@ -132,11 +132,11 @@ def _wait_until_blocked(house: House, count: int, processes: list[subprocess.Pop
     while time.monotonic() < deadline:
         with house.server.superuser() as cursor:
             cursor.execute(waiting)
-            if cursor.fetchone()[0] >= count:
+            if cursor.fetchall()[0][0] >= count:
                 return
         assert all(process.poll() is None for process in processes), processes[0].communicate()
         time.sleep(0.05)
-    raise AssertionError(f"{processes[0].args} never came to its write")
+    raise AssertionError(f"{processes[0].args!r} never came to its write")
 
 
 def _kill_postgres(house: House) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from pytest import CaptureFixture
 
 from ml.__main__ import main
 from ml.equity.features.catalogue import DEFAULT_SET
@@ -53,8 +52,8 @@ def test_every_prediction_leads_back_to_data_model_code_and_decision(market: Pat
     assert main(NIGHT) == 0
     assert seen(
         reader_dsn,
-        "select distinct m.snapshot_digest = u.snapshot_digest, length(m.feature_set_digest), length(m.code_commit) > 0,"
-        " d.verdict, d.door"
+        "select distinct m.snapshot_digest = u.snapshot_digest, length(m.feature_set_digest),"
+        " length(m.code_commit) > 0, d.verdict, d.door"
         " from serving.prediction_history p"
         " join serving.publications u using (publication_id)"
         " join serving.models m on m.horizon = p.horizon and m.model_version = p.model_version"
@@ -112,7 +111,7 @@ def test_features_are_adjusted_for_splits_and_prices_are_not(market: Path, stack
 
 
 def test_an_alias_moved_by_hand_stops_the_predictions(
-    market: Path, stack_settings: Settings, reader_dsn: str, capsys: CaptureFixture[str]
+    market: Path, stack_settings: Settings, reader_dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["night", "--trials", "2", "--as-of", "2014-08-28"]) == 0
     assert main(["night", "--trials", "3"]) == 0
