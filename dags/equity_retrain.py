@@ -19,6 +19,13 @@ from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL,
 from ml.settings import HORIZONS
 from night_form import NIGHT_FORM
 
+HORIZON_LABEL = "{{ horizon_shown }}"
+
+
+def show_horizon(horizon: str) -> None:
+    """Name a mapped task by its horizon in the UI; the arguments of a mapped group are no template variables."""
+    get_current_context()["horizon_shown"] = horizon  # type: ignore[typeddict-unknown-key]
+
 
 @dag(
     schedule=[FEATURES],
@@ -66,10 +73,11 @@ def equity_retrain() -> None:
     def per_horizon(horizon: str, night: dict[str, str]) -> Any:
         @task(
             pool=TRAINING_POOL,
-            map_index_template="{{ horizon }}",
+            map_index_template=HORIZON_LABEL,
             doc_md="Optuna on inner folds, out-of-fold scores on outer ones, the final fit, a version in MLflow.",
         )
         def train(horizon: str, night: dict[str, str], params: dict[str, Any] | None = None) -> dict[str, str]:
+            show_horizon(horizon)
             with final_errors():
                 from ml.steps import train
 
@@ -77,19 +85,19 @@ def equity_retrain() -> None:
 
         @task(
             pool=TRAINING_POOL,
-            map_index_template="{{ candidate['horizon'] }}",
+            map_index_template=HORIZON_LABEL,
             doc_md="Candidate and champion recipes on the same outer dates; the decision is stored whole.",
         )
         def compare(candidate: dict[str, str]) -> dict[str, str]:
+            show_horizon(candidate["horizon"])
             with final_errors():
                 from ml.steps import compare
 
                 return compare.run(**candidate)
 
-        @task(
-            map_index_template="{{ decided['horizon'] }}", doc_md="Move the alias `champion` if the decision says so."
-        )
+        @task(map_index_template=HORIZON_LABEL, doc_md="Move the alias `champion` if the decision says so.")
         def promote(decided: dict[str, str]) -> dict[str, str]:
+            show_horizon(decided["horizon"])
             with final_errors():
                 from ml.steps import promote
 
@@ -103,7 +111,8 @@ def equity_retrain() -> None:
         doc_md="Have the predictions made again if any champion changed; skipped when none did.",
     )
     def announce(results: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
-        changed = [result["horizon"] for result in results if result and result["promoted"] == "yes"]
+        # Nothing at all comes from horizons that failed.
+        changed = [result["horizon"] for result in results or [] if result["promoted"] == "yes"]
         if not changed:
             raise AirflowSkipException("No champion changed: the published predictions stand.")
         outlet_events[CHAMPION].extra = night

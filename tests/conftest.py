@@ -27,6 +27,8 @@ from tests.servers import (
 )
 
 TEMPLATE = "afterbell_template"
+# Two workers on two cores: threads that spin while they wait would take the cores from those that work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture

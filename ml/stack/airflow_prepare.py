@@ -16,10 +16,13 @@ from ml.stack.airflow import ADMIN, POOL, VIEWER
 def main() -> None:
     airflow("db", "migrate")
     for user, role in ((ADMIN, "Admin"), (VIEWER, "Viewer")):
-        password = os.environ[f"AFTERBELL_STACK_{user.upper()}_PASSWORD"]
+        # With "=", since a password may begin with a dash.
+        password = f"--password={os.environ[f'AFTERBELL_STACK_{user.upper()}_PASSWORD']}"
         names = ["--username", user, "--firstname", user.title(), "--lastname", "Afterbell"]
-        airflow("users", "create", "--role", role, *names, "--email", f"{user}@localhost", "--password", password)
-        airflow("users", "reset-password", "--username", user, "--password", password)
+        airflow("users", "create", "--role", role, *names, "--email", f"{user}@localhost", password)
+        airflow("users", "reset-password", "--username", user, password)
+    # Airflow builds its navigation, and with it the entry of our page, only for those who may read its plugins.
+    airflow("roles", "add-perms", "Viewer", "User", "--resource", "Plugins", "--action", "can_read")
     airflow("pools", "set", POOL, "1", "One training at a time: each takes all cores")
 
 

@@ -28,5 +28,6 @@ def market(stack_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("AFTERBELL_PROVIDER", "files")
     monkeypatch.setenv("AFTERBELL_FILES_PATH", str(folder))
     monkeypatch.setenv("AFTERBELL_HORIZONS", "1d")
+    monkeypatch.setenv("AFTERBELL_THREADS", "1")
     settings.cache_clear()
     return folder
