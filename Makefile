@@ -4,6 +4,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
+# Threads that spin while they wait take the cores from those that work.
+export OMP_WAIT_POLICY := passive
+
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STACK := $(PYTHON) -m ml.stack
@@ -11,7 +14,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/.for-run
 DEV := $(VENV)/.for-development
 
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -61,8 +64,11 @@ format: $(DEV) ## put the code into the house's form
 typecheck: $(DEV) ## mypy, strictly
 	$(VENV)/bin/mypy .
 
-bench: $(DEV) ## measure, and print the table
-	$(PYTHON) -m tests.bench
+bench: $(DEV) ## measure every room of the night, and print the table
+	@$(PYTHON) -m tests.bench
+
+night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
+	@$(PYTHON) -m tests.bench.night $(data)
 
 browser: ## have a Chromium for the page tests
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \

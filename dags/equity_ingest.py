@@ -37,23 +37,15 @@ from session_timetable import SessionTimetable
             title="As of",
             description="The session to run as if it were that evening. Empty: the last one the provider has.",
         ),
-        "symbols": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "minLength": 1},
-            title="Symbols",
-            description="One per line. Empty: AFTERBELL_SYMBOLS, or everything that the provider has.",
-        ),
     },
 )
 def equity_ingest() -> None:
     @task(doc_md="Ask the provider for the bars and keep them untouched. Returns the id of the delivery.")
     def ingest(params: dict[str, Any] | None = None) -> dict[str, str]:
-        form = params or {}
         with final_errors():
             from ml.steps import ingest
 
-            return ingest.run(form.get("as_of"), tuple(form.get("symbols") or ()))
+            return ingest.run((params or {}).get("as_of"))
 
     @task(outlets=[BARS], doc_md="Check the delivery; take good rows in, quarantine bad ones, stop on a failed suite.")
     def validate(landed: dict[str, str], *, outlet_events: Any) -> dict[str, str]:

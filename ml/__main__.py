@@ -27,7 +27,7 @@ def migrate(_: argparse.Namespace) -> Any:
 def ingest(a: argparse.Namespace) -> Any:
     from ml.steps import ingest
 
-    return ingest.run(a.as_of, tuple(a.symbols or ()))
+    return ingest.run(a.as_of)
 
 
 def validate(a: argparse.Namespace) -> Any:
@@ -76,7 +76,7 @@ def night(a: argparse.Namespace) -> Any:
     """All steps in order, in this process: predictions with today's champions first, as in Airflow."""
     from ml.steps import compare, domains, features, ingest, labels, predict, promote, train, validate
 
-    known = validate.run(ingest.run(a.as_of, tuple(a.symbols or ()))["ingest_id"])
+    known = validate.run(ingest.run(a.as_of)["ingest_id"])
     seen = labels.run(**features.run(**known))
     try:
         predict.run(**seen)
@@ -99,10 +99,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m ml", description=__doc__.split("\n\n")[0])
     steps = top.add_subparsers(dest="step", required=True, metavar="step")
     as_of = ("--as-of", {"help": "session, e.g. 2013-03-01; default: the last one"})
-    source = [
-        as_of,
-        ("--symbols", {"nargs": "+", "help": "default: AFTERBELL_SYMBOLS, or all"}),
-    ]
     one_night = [
         as_of,
         ("--known-at", {"help": "replay with what was known at this instant (ISO 8601)"}),
@@ -112,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     trials = ("--trials", {"type": int, "help": "default: AFTERBELL_TRIALS"})
     commands: list[tuple[Callable[[argparse.Namespace], Any], str, Sequence[tuple[str, dict[str, Any]]]]] = [
         (migrate, "bring the warehouse up to date", []),
-        (ingest, "ask the provider for the night's bars", source),
+        (ingest, "ask the provider for the night's bars", [as_of]),
         (validate, "check a delivery and take it in", [("ingest_id", {})]),
         (features, "bars to the feature store", one_night),
         (labels, "what came of every past row", one_night),
@@ -120,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
         (promote, "carry a decision out", [("decision_id", {})]),
         (predict, "publish the night's predictions", one_night),
-        (night, "the whole night", [*source, trials]),
+        (night, "the whole night", [as_of, trials]),
     ]
     for command, purpose, arguments in commands:
         step = steps.add_parser(command.__name__, help=purpose, description=command.__doc__ or purpose)

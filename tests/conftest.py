@@ -12,8 +12,6 @@ from uuid import uuid4
 import pytest
 
 from ml.settings import Settings, settings
-from ml.stack import lifecycle
-from ml.stack.plan import Plan
 from ml.stack.postgres import PostgresServer
 from ml.stack.roles import WAREHOUSE, make_database
 from tests.servers import (
@@ -104,12 +102,3 @@ def stack_settings(
         monkeypatch.setenv("AFTERBELL_MLFLOW_URI", request.getfixturevalue("mlflow_server"))
     settings.cache_clear()
     return settings()
-
-
-@pytest.fixture(scope="session")
-def running_stack() -> Iterator[Plan]:
-    """The whole stack, as `make run` starts it. Its tests carry `pytest.mark.xdist_group("airflow")`."""
-    home = Path(tempfile.mkdtemp(prefix="ab-"))
-    yield lifecycle.up(home)
-    lifecycle.stop(home)
-    shutil.rmtree(home)

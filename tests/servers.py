@@ -36,12 +36,14 @@ def postgres_server(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
     """A Postgres with the roles of the stack (each password is the role's name), gone afterwards."""
     home = Path(tempfile.mkdtemp(prefix="ab-"))
     server = PostgresServer(settle(home / "postgres"), free_port(), "superuser", settings)
-    server.create()
-    server.start()
-    make_roles(server, {role: role for role in (AIRFLOW, MLFLOW, WAREHOUSE, READER)})
-    yield server
-    server.stop()
-    shutil.rmtree(home)
+    try:
+        server.create()
+        server.start()
+        make_roles(server, {role: role for role in (AIRFLOW, MLFLOW, WAREHOUSE, READER)})
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home)
 
 
 def migrated(server: PostgresServer, database: str) -> WarehouseAddress:

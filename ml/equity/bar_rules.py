@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-import great_expectations.expectations as gxe
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,6 +19,7 @@ import pandas as pd
 from ml.equity import sessions
 from ml.equity.adjustment import unusable_actions
 from ml.equity.suites import Outcome, Rule, run
+from ml.equity.suites import expectations as gxe
 from ml.frames import BARS, QUARANTINE, RECEIVED
 
 KEY = ["symbol", "date"]

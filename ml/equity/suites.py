@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import great_expectations as gx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from ml.errors import SuiteFailed
 
-# Its INFO lines are about its own plumbing and would bury the night's log.
+# Its INFO lines, from the import on, are about its own plumbing and would bury the night's log.
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
+
+import great_expectations as gx  # noqa: E402
+from great_expectations import expectations  # noqa: E402
+from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
+
+__all__ = ["Outcome", "Rule", "expectations", "run"]
 
 _RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 

@@ -14,7 +14,7 @@ from ml.settings import settings
 from ml.stack import airflow, mlflow
 from ml.stack.home import Home, only_one
 from ml.stack.plan import Plan, draw
-from ml.stack.postgres import OUTSIDE, PostgresServer
+from ml.stack.postgres import PostgresServer, forget
 from ml.stack.processes import end, leftovers
 from ml.stack.roles import AIRFLOW, MLFLOW, WAREHOUSE, admin, make_database, make_roles
 from ml.stack.supervisor import Supervisor
@@ -57,10 +57,8 @@ def reset(root: Path, say: Say = print) -> None:
     """Stop, then forget every file that the stack made below `root`."""
     stop(root, say)
     home = Home(root)
-    if home.postgres.is_symlink() and home.postgres.readlink().is_relative_to(OUTSIDE):
-        shutil.rmtree(home.postgres.readlink(), ignore_errors=True)
-        home.postgres.unlink()
-    for directory in (home.run, home.logs, home.postgres, home.airflow, home.mlflow, root / "store"):
+    forget(home.postgres)
+    for directory in (home.run, home.logs, home.airflow, home.mlflow, root / "store"):
         if directory.exists():
             shutil.rmtree(directory)
     home.env_file.unlink(missing_ok=True)

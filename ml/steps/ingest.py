@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 DOMAIN = "equity"
 
 
-def run(as_of: str | None = None, symbols: tuple[str, ...] = ()) -> Keys:
+def run(as_of: str | None = None) -> Keys:
     """Land one night's delivery; without `as_of`, the last session that the source has.
 
     Returns the keys `ingest_id`, `domain` and `as_of`.
     """
-    config = settings().model_copy(update={"symbols": symbols}) if symbols else settings()
+    config = settings()
     warehouse = Warehouse(config.require_warehouse_dsn())
     source = provider(config)
     _refuse_second_provider(warehouse, source.name)

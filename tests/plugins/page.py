@@ -115,7 +115,7 @@ def watch(page: Page, base_url: str) -> list[str]:
 def open_from_navigation(page: Page, base_url: str) -> Frame:
     """Follow "Predictions" in Airflow's navigation; the frame that our page lies in."""
     page.goto(base_url)
-    entry = page.get_by_role("link", name="Predictions")
+    entry = page.get_by_role("link", name="Predictions", exact=True)
     expect(entry).to_be_visible(timeout=30_000)
     entry.click()
     frame = page.locator("iframe").first.element_handle().content_frame()

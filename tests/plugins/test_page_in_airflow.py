@@ -19,11 +19,12 @@ import psycopg2
 import pytest
 from playwright.sync_api import Page, expect
 
+from ml.settings import REPOSITORY
 from ml.stack.airflow import prepare
 from ml.stack.ports import free_port
 from ml.stack.postgres import PostgresServer
 from ml.stack.waiting import wait_until
-from tests.plugins.conftest import PLUGINS, REPOSITORY
+from tests.airflow_environment import PLUGINS
 from tests.plugins.page import ROWS, browser, check_closed, check_page, new_page, watch
 from tests.sql.seed import insert
 

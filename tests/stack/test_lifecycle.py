@@ -62,6 +62,10 @@ def _pids(plan: Plan) -> dict[str, int]:
     return {row["name"]: row["pid"] for row in lifecycle.processes(plan)}
 
 
+def _logs(plan: Plan) -> Path:
+    return plan.home.logs / "tasks"
+
+
 def _client(plan: Plan, user: str = "admin") -> Airflow:
     return Airflow(plan.airflow_url, user, plan.secret(f"{user.upper()}_PASSWORD"))
 
@@ -107,8 +111,8 @@ def test_the_training_pool_has_one_slot(stack: Plan) -> None:
 
 def test_following_a_night_sees_every_descendant_to_its_end(stack: Plan) -> None:
     client, lines = _client(stack), list[str]()
-    seen = night.follow(client, night.begin(client, {}), lines.append)
-    night.require_success(seen, stack.home.logs / "tasks")
+    seen = night.follow(client, night.begin(client, {}), _logs(stack), lines.append)
+    night.require_success(seen)
 
     assert sorted(run.dag_id for run in seen.runs) == [
         "equity_ingest",
@@ -125,9 +129,9 @@ def test_following_a_night_sees_every_descendant_to_its_end(stack: Plan) -> None
 
 def test_a_failed_night_points_to_an_existing_log(stack: Plan) -> None:
     client = _client(stack)
-    seen = night.follow(client, night.begin(client, {"fail": True}), lambda _: None)
+    seen = night.follow(client, night.begin(client, {"fail": True}), _logs(stack), lambda _: None)
     with pytest.raises(StackError, match="1 failed run") as caught:
-        night.require_success(seen, stack.home.logs / "tasks")
+        night.require_success(seen)
     log = Path(caught.value.todo.removeprefix("Read ").partition(";")[0])
     assert "asked to fail" in log.read_text()
 
@@ -146,7 +150,7 @@ def test_after_kill_9_of_the_supervisor_and_all_of_postgres_up_just_works(stack:
     assert [pid for pid in before.values() if psutil.pid_exists(pid)] == []
     assert again.values == stack.values
     client = _client(again)
-    seen = night.follow(client, night.begin(client, {}), lambda _: None)
+    seen = night.follow(client, night.begin(client, {}), _logs(stack), lambda _: None)
     assert set(seen.runs.values()) == {"success"}
 
 
@@ -163,7 +167,7 @@ def test_killed_processes_come_back_by_themselves_and_the_orphans_they_left_go(s
     assert psutil.wait_procs(orphans, timeout=30)[1] == []
     assert wait_until(lambda: mlflow.is_ready(stack.mlflow_uri), 120)
     client = _client(stack)
-    seen = night.follow(client, night.begin(client, {}), lambda _: None)
+    seen = night.follow(client, night.begin(client, {}), _logs(stack), lambda _: None)
     assert set(seen.runs.values()) == {"success"}
 
 

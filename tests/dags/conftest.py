@@ -1,0 +1,3 @@
+"""The DAGs are imported as Airflow imports them."""
+
+import tests.airflow_environment  # noqa: F401
