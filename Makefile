@@ -19,7 +19,7 @@ DEV := $(VENV)/.for-development
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
-run: $(RUN) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for an earlier one)
+run: $(RUN) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for a certain night)
 	@$(STACK) run $(if $(conf),--conf '$(conf)')
 
 up: $(RUN) ## start the stack without running a night

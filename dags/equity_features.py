@@ -36,7 +36,7 @@ def equity_features() -> None:
         with final_errors():
             from ml.steps import features
 
-            return features.run(night["domain"], night["as_of"], night["known_at"])
+            return features.run(**night)
 
     @task(
         outlets=[FEATURES],

@@ -41,11 +41,12 @@ from session_timetable import SessionTimetable
 )
 def equity_ingest() -> None:
     @task(doc_md="Ask the provider for the bars and keep them untouched. Returns the id of the delivery.")
-    def ingest(params: dict[str, Any] | None = None) -> dict[str, str]:
+    def ingest(params: dict[str, Any] | None = None, dag_run: Any = None) -> dict[str, str]:
         with final_errors():
             from ml.steps import ingest
 
-            return ingest.run((params or {}).get("as_of"))
+            due = dag_run.data_interval_end if dag_run.run_type == "scheduled" else None
+            return ingest.run((params or {}).get("as_of"), due)
 
     @task(outlets=[BARS], doc_md="Check the delivery; take good rows in, quarantine bad ones, stop on a failed suite.")
     def validate(landed: dict[str, str], *, outlet_events: Any) -> dict[str, str]:

@@ -5,8 +5,8 @@ Follows the features at once, with the champion of the day, and runs again when 
 Writes, audits and publishes in one transaction: readers see the whole night or none of it. When nothing changed
 since the last publication of the same night, nothing is written.
 
-On the very first night there is no champion yet: the task is *skipped*, and runs again once the retraining beside
-it has installed one.
+A night is answered only by a champion that has seen nothing later. On the very first night there is none yet: the
+task is *skipped*, and runs again once the retraining beside it has installed one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def equity_predict() -> None:
         with final_errors():
             from ml.steps import features, predict
 
-            known = night if "snapshot" in night else features.run(night["domain"], night["as_of"], night["known_at"])
-            return predict.run(**known)
+            return predict.run(**features.run(**night))
 
     predict.expand(night=nights())
 

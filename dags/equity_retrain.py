@@ -59,8 +59,7 @@ def equity_retrain() -> None:
         with final_errors():
             from ml.steps import features, labels
 
-            asked = nights_of(get_current_context())[-1]
-            return labels.run(**features.run(asked["domain"], asked["as_of"], asked["known_at"]))
+            return labels.run(**features.run(**nights_of(get_current_context())[-1]))
 
     @task(doc_md="The horizons of this run: those of the form or of the settings.")
     def horizons(params: dict[str, Any] | None = None) -> list[str]:
@@ -108,14 +107,14 @@ def equity_retrain() -> None:
     @task(
         outlets=[CHAMPION],
         trigger_rule="all_done",
-        doc_md="Have the predictions made again if any champion changed; skipped when none did.",
+        doc_md="Have the predictions made again if any decision promotes; skipped when all keep their champion.",
     )
     def announce(results: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
         # Nothing at all comes from horizons that failed.
         changed = [result["horizon"] for result in results or [] if result["promoted"] == "yes"]
         if not changed:
             raise AirflowSkipException("No champion changed: the published predictions stand.")
-        outlet_events[CHAMPION].extra = night
+        outlet_events[CHAMPION].extra = {"as_of": night["as_of"]}
         return changed
 
     @task(doc_md="One line per horizon. Fails with its horizons, so that a failed training shows on the run.")

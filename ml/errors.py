@@ -54,6 +54,10 @@ class NoChampion(AfterbellError, LookupError):
     """No model serves this target yet."""
 
 
+class NotRecorded(AfterbellError, LookupError):
+    """Something that was asked for by its key and that the warehouse has never heard of."""
+
+
 class Superseded(AfterbellError, RuntimeError):
     """The world moved on since this was decided (another champion, a newer night)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -34,31 +34,35 @@ DEFAULT_ARGS: dict[str, Any] = {
 def final_errors() -> Iterator[None]:
     """Trying again helps against an absent server or a full disk, never against bad input.
 
-    A target without a champion is no failure: the retraining beside it installs one, and then
+    A night without a champion is no failure: the retraining beside it installs one, and then
     predictions are made again.
     """
-    from ml.errors import AfterbellError, NoChampion
+    from ml.errors import AfterbellError, NoChampion, ProviderError, Superseded
 
     try:
         yield
     except NoChampion as error:
         raise AirflowSkipException(str(error)) from error
-    except (AfterbellError, KeyError) as error:
-        if isinstance(error, ValueError | PermissionError | LookupError):
+    except AfterbellError as error:
+        bad_input = isinstance(error, ValueError | PermissionError | LookupError | Superseded)
+        # The bare class: a file or a reply that cannot be used. Its subclasses tell a vendor that is away apart.
+        if bad_input or type(error) is ProviderError:
             raise AirflowFailException(str(error)) from error
         raise
 
 
 def nights_of(context: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The nights a run is about: each night of its asset events once, or the one its form names.
+    """The nights a run is about, each with all that is known by now: those of its asset events, or of its form.
 
-    Events that piled up while a run was busy arrive together, so that no night is lost.
+    Airflow may leave an event out that arrived while a run was waiting. So the newest night is always
+    among them; a night that has nothing new costs a step little and changes nothing.
     """
-    events: Sequence[Any] = [e for found in (context.get("triggering_asset_events") or {}).values() for e in found]
-    if events:
-        nights = {event.extra["as_of"]: dict(event.extra) for event in sorted(events, key=lambda e: e.timestamp)}
-        return [nights[as_of] for as_of in sorted(nights)]
-    from ml.steps import night
+    from ml.steps.night import asked_for
 
+    events = [event for found in (context.get("triggering_asset_events") or {}).values() for event in found]
     with final_errors():
-        return [night.asked_for(DOMAIN, context["params"].get("as_of"), context["params"].get("known_at"))]
+        if not events:
+            return [asked_for(DOMAIN, context["params"].get("as_of"), context["params"].get("known_at"))]
+        announced = {event.extra["as_of"] for event in events if "as_of" in event.extra}
+        nights = [asked_for(DOMAIN, None, None), *(asked_for(DOMAIN, as_of, None) for as_of in announced)]
+    return [night for _, night in sorted({night["as_of"]: night for night in nights}.items())]

@@ -15,6 +15,9 @@ import pandas as pd
 from ml.equity import sessions
 from ml.frames import ACTIONS, ADJUSTED
 
+REVISION = 1
+"""Raised by whoever changes what adjusted bars come out: what was made by older code is then made anew."""
+
 Reals = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 

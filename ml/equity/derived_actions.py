@@ -46,7 +46,7 @@ def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
 
     prices: columns symbol, date, close (raw) and adj_close, sorted by (symbol, date), no missing values
 
-    adj_close is taken as rounded to a tick, the coarsest of TICKS that all its values are multiples of;
+    adj_close is taken as rounded to a tick, the coarsest of TICKS that all the symbol's are multiples of;
     the raw close counts as exact. Between two actions adj_close / close is constant but for rounding, so
     bars join a segment as long as the intervals (adj_close -+ tick / 2) / close have a point in common.
     The bar that starts a new segment carries an action, m = factor before / factor after. A move of at
@@ -64,11 +64,10 @@ def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
             "positive raw and adjusted closes",
             "Remove those rows before deriving actions",
         )
-    tick = _tick(prices["adj_close"].to_numpy())
     rows = [
         (symbol, *action)
         for symbol, own in prices.groupby("symbol", sort=True)
-        for action in _of_symbol(own["date"].to_numpy(), own["close"].to_numpy(), own["adj_close"].to_numpy(), tick)
+        for action in _of_symbol(own["date"].to_numpy(), own["close"].to_numpy(), own["adj_close"].to_numpy())
     ]
     return ACTIONS.cast(pd.DataFrame(rows, columns=["symbol", "ex_date", "kind", "value"]))
 
@@ -79,9 +78,9 @@ def _tick(adj_close: np.ndarray) -> float:
 
 
 def _of_symbol(
-    date: np.ndarray, close: np.ndarray, adj_close: np.ndarray, tick: float
+    date: np.ndarray, close: np.ndarray, adj_close: np.ndarray
 ) -> Iterator[tuple[np.datetime64, str, float]]:
-    slack = tick / 2 + _FLOAT_NOISE * adj_close
+    slack = _tick(adj_close) / 2 + _FLOAT_NOISE * adj_close
     segments = list(_segments((adj_close - slack) / close, (adj_close + slack) / close))
     for before, after in pairwise(segments):
         yield date[after.start], *_kind_and_value(before, after, float(close[after.start - 1]))

@@ -10,6 +10,9 @@ from ml.domain import Target
 from ml.equity import sessions
 from ml.frames import LABELS
 
+REVISION = 1
+"""Raised by whoever changes what labels come out: what was made by older code is then made anew."""
+
 _SESSIONS_APART = 1 << 20
 """Room for one symbol's sessions in a composite key: more than any calendar plus any horizon."""
 

@@ -147,6 +147,14 @@ def parse_as_of(calendar: str, text: str, now: datetime | None = None) -> pd.Tim
     )
 
 
+def last_session(calendar: str, day: date) -> date:
+    """The last session on or before `day`."""
+    table = _table(calendar)
+    position = int(np.searchsorted(table.sessions, np.datetime64(_day(day), "us"), side="right")) - 1
+    found: date = pd.Timestamp(table.sessions[position]).date()
+    return found
+
+
 def next_close(calendar: str, as_of: datetime) -> pd.Timestamp:
     """The first close strictly after `as_of`."""
     table = _table(calendar)

@@ -7,12 +7,11 @@ session, stands around yoyo's own lock table, whose row would survive a kill.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
-import psycopg2
 import yoyo
 
-from ml.errors import WarehouseUnavailable
+from ml.io.postgres import connected
 from ml.io.queries import SQL, query
 
 
@@ -26,15 +25,7 @@ def migrate(dsn: str) -> list[str]:
 
 @contextmanager
 def _only_one(dsn: str) -> Iterator[None]:
-    try:
-        connection = psycopg2.connect(dsn)
-    except psycopg2.OperationalError as error:
-        raise WarehouseUnavailable(
-            f"no answer from Postgres ({str(error).strip()})",
-            "a running server at AFTERBELL_WAREHOUSE_DSN",
-            "Start it (make run) or correct the address",
-        ) from error
-    with closing(connection), connection.cursor() as cursor:
+    with connected(dsn) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(query("migration_lock"))
         yield
@@ -54,6 +45,6 @@ def _apply_pending(dsn: str) -> list[str]:
 
 
 def _lay_views(dsn: str) -> None:
-    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+    with connected(dsn) as connection, connection, connection.cursor() as cursor:
         for path in sorted((SQL / "serving").glob("*.sql")):
             cursor.execute(path.read_text(encoding="utf-8"))

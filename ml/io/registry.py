@@ -7,6 +7,7 @@ pickle is ever written or read.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -136,9 +137,9 @@ class Registry:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except (MlflowException, ConnectionError) as error:
+        except (MlflowException, OSError) as error:
             raise RegistryError(
-                f"an answer from MLflow at {self.uri} that says: {error}",
+                re.sub(r"//[^@/\s]+@", "//", f"an answer from MLflow at {self.uri} that says: {error}"),
                 "a reachable server with the model in it",
                 "Start it (make run) or correct AFTERBELL_MLFLOW_URI, then run this step again",
             ) from error

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-import psycopg2
 from psycopg2.extras import RealDictCursor
 
-from ml.errors import WarehouseUnavailable
+from ml.io.postgres import connected
 from ml.io.queries import query
 from ml.settings import settings
 
@@ -64,27 +62,11 @@ def prediction_series(symbol: str, horizon: str, nights: int = SESSIONS_SHOWN) -
 def _rows(name: str, parameters: Mapping[str, Any]) -> list[Row]:
     """The answer of one query; WarehouseUnavailable when the server is not there or goes away."""
     options = f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_MILLISECONDS} -c timezone=UTC"
-    try:
-        with (
-            closing(
-                psycopg2.connect(
-                    settings().require_reader_dsn(),
-                    cursor_factory=RealDictCursor,
-                    connect_timeout=CONNECT_SECONDS,
-                    options=options,
-                )
-            ) as connection,
-            connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(query(name), parameters)
-            return [{column: _plain(value) for column, value in dict(row).items()} for row in cursor.fetchall()]
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise WarehouseUnavailable(
-            f"no answer from Postgres ({' '.join(str(error).split())})",
-            "a running server at AFTERBELL_READER_DSN",
-            "Start it (make run) or correct the address, then load again",
-        ) from error
+    session = {"cursor_factory": RealDictCursor, "connect_timeout": CONNECT_SECONDS, "options": options}
+    dsn = settings().require_reader_dsn()
+    with connected(dsn, **session) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(query(name), parameters)
+        return [{column: _plain(value) for column, value in dict(row).items()} for row in cursor.fetchall()]
 
 
 def _plain(value: Any) -> Any:

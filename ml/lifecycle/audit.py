@@ -47,6 +47,7 @@ def audit(
         _ordered(predictions),
         _directions(predictions),
         _varied(predictions),
+        _absent(predictions, previous),
         _shift(predictions, previous),
     ]
 
@@ -108,6 +109,14 @@ def _varied(predictions: pd.DataFrame) -> AuditFinding:
     flat = sorted(groups.size().index[(groups.size() > 1) & (groups.max() == groups.min())])
     observed = f"one p_up for all entities of {flat}" if flat else "p_up varies within every target"
     return AuditFinding("varied p_up", "warn", observed, "different entities, different p_up", not flat)
+
+
+def _absent(predictions: pd.DataFrame, previous: pd.DataFrame | None) -> AuditFinding:
+    """A symbol or a whole horizon that was answered the night before and is not tonight."""
+    before = set() if previous is None else set(zip(previous["entity"], previous["target"], strict=True))
+    gone = sorted(before - set(zip(predictions["entity"], predictions["target"], strict=True)))
+    observed = f"{len(gone)} answers of the night before missing {gone[:3]}"
+    return AuditFinding("answers of the night before", "warn", observed, "each entity and target again", not gone)
 
 
 def _shift(predictions: pd.DataFrame, previous: pd.DataFrame | None) -> AuditFinding:

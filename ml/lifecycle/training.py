@@ -17,6 +17,9 @@ from ml.lifecycle.model import Model
 from ml.lifecycle.recipe import Recipe
 from ml.lifecycle.splits import Fold
 
+REVISION = 1
+"""Raised by whoever changes what a search, a split or a fit gives: older answers to a training are then not found."""
+
 
 def out_of_fold(recipe: Recipe, dataset: Dataset, folds: list[Fold], threads: int) -> pd.DataFrame:
     """What the recipe says about each fold's test rows after fitting on its train rows (OUT_OF_FOLD).

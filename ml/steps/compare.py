@@ -55,20 +55,34 @@ def _decide(config: Settings, warehouse: Warehouse, target: Target, version: int
     champion = models.champion(warehouse, target)
     candidate = models.version(warehouse, target, version)
     candidate_oof = Registry(config.require_mlflow_uri()).evidence(candidate["run_id"], OUT_OF_FOLD_TABLE)
-    looks = models.looks_in_year_before(warehouse, target, as_of)
     decision = decide(
         target,
         _contender(candidate, candidate_oof),
         _champion_contender(config, warehouse, target, candidate, champion),
         alpha_for_this_look=alpha_per_look(config.alpha_per_year, config.looks_per_year),
-        looks_taken=looks,
+        looks_taken=models.looks_in_year_before(warehouse, target, as_of),
         looks_per_year=config.looks_per_year,
     )
-    if champion is not None and _cannot_serve(candidate, champion):
-        gone = f"champion version {champion['to_version']} cannot serve: its feature set is no longer computed"
-        decision = replace(decision, reason=f"{gone}; {decision.reason}")
+    decision = _unless_special(decision, candidate, champion)
     log.info("%s version %d: %s, %s", target.model_name, version, decision.verdict, decision.reason)
     return models.record_decision(warehouse, _row(target, version, champion, as_of, decision))
+
+
+def _unless_special(decision: Decision, candidate: Row, champion: Row | None) -> Decision:
+    """Two cases without a comparison: a champion of later nights stays, one that cannot serve gives way."""
+    if champion is None:
+        return decision
+    if _is_later(champion, candidate):
+        reason = f"a past night: champion version {champion['to_version']} has been trained on later ones and stays"
+        return replace(decision, door="replace", verdict="keep", reason=reason)
+    if _cannot_serve(candidate, champion):
+        gone = f"champion version {champion['to_version']} cannot serve: its feature set is no longer computed"
+        return replace(decision, reason=f"{gone}; {decision.reason}")
+    return decision
+
+
+def _is_later(champion: Row, candidate: Row) -> bool:
+    return bool(champion["as_of"] > candidate["as_of"])
 
 
 def _cannot_serve(candidate: Row, champion: Row) -> bool:
@@ -80,7 +94,7 @@ def _champion_contender(
     config: Settings, warehouse: Warehouse, target: Target, candidate: Row, champion: Row | None
 ) -> Contender | None:
     """The champion's recipe refitted on the candidate's outer folds; None when there is none to refit."""
-    if champion is None or _cannot_serve(candidate, champion):
+    if champion is None or _cannot_serve(candidate, champion) or _is_later(champion, candidate):
         return None
     serving = models.version(warehouse, target, champion["to_version"])
     parts = domains.parts(target.domain, config)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pandas as pd
 
 from ml import frames
 from ml.equity import sessions
 from ml.equity.derived_actions import derive_actions
-from ml.errors import ProviderError, SettingsError
+from ml.errors import ProviderError, ProviderUnavailable, SettingsError
 from ml.io.market_data import Received, provider
 from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars
@@ -22,16 +22,20 @@ log = logging.getLogger(__name__)
 DOMAIN = "equity"
 
 
-def run(as_of: str | None = None) -> Keys:
+def run(as_of: str | None = None, due: datetime | None = None) -> Keys:
     """Land one night's delivery; without `as_of`, the last session that the source has.
 
+    due: the close that a scheduled night is for. A vendor that does not have it yet is waited for
+    (ProviderUnavailable, so the task is retried); a shipped or a filed history is taken as it is.
     Returns the keys `ingest_id`, `domain` and `as_of`.
     """
     config = settings()
     warehouse = Warehouse(config.require_warehouse_dsn())
     source = provider(config)
     _refuse_second_provider(warehouse, source.name)
-    last = source.last_session()
+    last = sessions.last_session(config.calendar, min(source.last_session(), datetime.now(UTC).date()))
+    if config.provider == "polygon" and due is not None:
+        _require_due(config, last, due)
     close = sessions.parse_as_of(config.calendar, as_of or last.isoformat())
     session = sessions.session_of(config.calendar, pd.Series([close])).iloc[0].date()
     if session > last:
@@ -50,6 +54,14 @@ def run(as_of: str | None = None) -> Keys:
     ingest_id = bars.record_landing(warehouse, _landed(config, source.name, close, session, received))
     log.info("landed %d rows of %s as of %s, ingest %d", len(received.bars), received.source, session, ingest_id)
     return {"ingest_id": str(ingest_id), "domain": DOMAIN, "as_of": close.isoformat()}
+
+
+def _require_due(config: Settings, last: date, due: datetime) -> None:
+    wanted = sessions.session_of(config.calendar, pd.Series([pd.Timestamp(due)])).iloc[0].date()
+    if last < wanted:
+        raise ProviderUnavailable(
+            f"{last} as the vendor's last session", f"{wanted}, which has closed", "The night waits and asks again"
+        )
 
 
 def _refuse_second_provider(warehouse: Warehouse, name: str) -> None:

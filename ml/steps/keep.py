@@ -8,6 +8,11 @@ def features(domain: str, feature_set: str, snapshot: str) -> str:
     return f"{domain}/features/{feature_set[:SHORT]}/{snapshot[:SHORT]}"
 
 
+def tonight(domain: str, feature_set: str, snapshot: str) -> str:
+    """The rows of `features` that the night's predictions are made from, without `ts`."""
+    return f"{domain}/tonight/{feature_set[:SHORT]}/{snapshot[:SHORT]}"
+
+
 def adjusted(domain: str, snapshot: str) -> str:
     """Adjusted bars of one data snapshot."""
     return f"{domain}/adjusted/{snapshot[:SHORT]}"

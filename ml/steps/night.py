@@ -56,4 +56,11 @@ def asked_for(domain: str, as_of: str | None, known_at: str | None) -> Keys:
     config = settings()
     close = sessions.parse_as_of(config.calendar, as_of).to_pydatetime() if as_of else None
     night = last_accepted(Warehouse(config.require_warehouse_dsn()), domain, close)
-    return keys(replace(night, known_at=_instant("known_at", known_at)) if known_at else night)
+    return keys(replace(night, known_at=_past("known_at", known_at)) if known_at else night)
+
+
+def _past(name: str, text: str) -> datetime:
+    instant = _instant(name, text)
+    if instant > datetime.now(UTC):
+        raise SettingsError(f"{name} {text!r}", "an instant that has passed", "What will be known nobody can replay")
+    return instant

@@ -16,6 +16,7 @@ from ml.errors import NoChampion, RegistryError
 from ml.io.registry import Registry
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models, publications
+from ml.io.warehouse.connection import Row
 from ml.lifecycle.audit import AuditFinding, audit, raise_if_failed
 from ml.lifecycle.prediction import finish
 from ml.settings import Settings, settings
@@ -45,8 +46,8 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
-    serving = _champions(registry, warehouse, parts)
-    today = _rows_of_tonight(Store(config.store_root), parts, night, snapshot)
+    serving = _champions(registry, warehouse, parts, night)
+    today = _usable_tonight(Store(config.store_root), parts, night, snapshot)
     predictions = _predictions(registry, config, parts, serving, today, night, snapshot)
     expected = [(entity, champion.target.name) for entity in today["entity"] for champion in serving]
     findings = audit(predictions, expected, publications.previous_predictions(warehouse, night))
@@ -55,7 +56,7 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
         warehouse,
         night,
         snapshot,
-        _content_key(night, snapshot, serving),
+        _content_key(parts, night, snapshot, serving),
         predictions,
         [asdict(finding) for finding in findings],
         _expires_at(parts, night),
@@ -64,36 +65,46 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
     return keys(night, publication_id=str(done.publication_id), new="yes" if done.new else "no")
 
 
-def _champions(registry: Registry, warehouse: Warehouse, parts: Parts) -> list[Champion]:
-    found = [_champion(registry, warehouse, target) for target in parts.domain.targets]
+def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Night) -> list[Champion]:
+    found = [_champion(registry, warehouse, parts, target, night) for target in parts.domain.targets]
     serving = [champion for champion in found if champion is not None]
     if not serving:
         raise NoChampion(
-            f"no champion of {parts.domain.name} for {', '.join(t.name for t in parts.domain.targets)}",
-            "a model promoted by the gate",
-            "The first retraining installs one and predictions follow by themselves; or trigger equity_retrain",
+            f"no champion of {parts.domain.name} that may answer the night of {night.as_of:%Y-%m-%d}",
+            "a promoted model that has seen nothing later and uses the features of today's code",
+            "After a retraining predictions follow by themselves. A night before the first champion has no answer: "
+            "run nights in the order of time",
         )
     return serving
 
 
-def _champion(registry: Registry, warehouse: Warehouse, target: Target) -> Champion | None:
-    version = registry.champion(target.model_name)
-    if version is None:
+def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Target, night: Night) -> Champion | None:
+    """The last champion that has seen nothing later than the night, if its features are still computed."""
+    newest = models.champion(warehouse, target)
+    _check_alias(registry, target, newest)
+    recorded = models.champion(warehouse, target, night.as_of)
+    if recorded is None:
         return None
-    recorded = models.champion(warehouse, target)
-    if recorded is None or recorded["to_version"] != version:
+    if recorded["feature_set_digest"] != parts.feature_set_digest:
+        log.warning("%s: version %s needs features of older code", target.model_name, recorded["to_version"])
+        return None
+    return Champion(target, int(recorded["to_version"]), bool(recorded["has_skill"]))
+
+
+def _check_alias(registry: Registry, target: Target, newest: Row | None) -> None:
+    alias = registry.champion(target.model_name)
+    promoted = newest["to_version"] if newest else None
+    if alias != promoted:
         raise RegistryError(
-            f"alias champion of {target.model_name} at version {version}",
-            f"version {recorded['to_version'] if recorded else 'none'}, the last one that the gate promoted",
+            f"alias champion of {target.model_name} at version {alias or 'none'}",
+            f"version {promoted or 'none'}, the last one that the gate promoted",
             "Retry: a promotion may be under way. If it stays, somebody moved the alias by hand: move it back",
         )
-    return Champion(target, version, bool(recorded["has_skill"]))
 
 
-def _rows_of_tonight(store: Store, parts: Parts, night: Night, snapshot: str) -> pd.DataFrame:
-    """Features of the entities that have a row at as_of and a history long enough to know their dispersion."""
-    features = store.get(keep.features(night.domain, parts.feature_set_digest, snapshot))
-    tonight = features[features["ts"] == night.as_of]
+def _usable_tonight(store: Store, parts: Parts, night: Night, snapshot: str) -> pd.DataFrame:
+    """Tonight's features of the entities whose history is long enough to know their dispersion."""
+    tonight = store.get(keep.tonight(night.domain, parts.feature_set_digest, snapshot))
     usable = tonight[parts.scale_feature].notna()
     if not usable.all():
         log.warning("too short a history to predict: %s", ", ".join(tonight.loc[~usable, "entity"]))
@@ -117,7 +128,7 @@ def _predictions(
 
 
 def _finished(registry: Registry, parts: Parts, champion: Champion, today: pd.DataFrame, night: Night) -> pd.DataFrame:
-    forecast = registry.forecast(champion.target.model_name, champion.version, today.drop(columns="ts"))
+    forecast = registry.forecast(champion.target.model_name, champion.version, today)
     returns = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
     return (
         finish(forecast)
@@ -131,8 +142,9 @@ def _finished(registry: Registry, parts: Parts, champion: Champion, today: pd.Da
     )
 
 
-def _content_key(night: Night, snapshot: str, serving: list[Champion]) -> str:
-    answer = [night.as_of.isoformat(), snapshot, *(f"{c.target.name}={c.version}" for c in serving)]
+def _content_key(parts: Parts, night: Night, snapshot: str, serving: list[Champion]) -> str:
+    made_from = [night.as_of.isoformat(), snapshot, parts.feature_set_digest]
+    answer = [*made_from, *(f"{c.target.name}={c.version}" for c in serving)]
     return hashlib.sha256(json.dumps(answer).encode()).hexdigest()
 
 
@@ -146,5 +158,7 @@ def _report(done: publications.Published, predictions: pd.DataFrame, findings: l
     for finding in findings:
         if not finding.passed:
             log.warning("audit, %s: %s; expected %s", finding.name, finding.observed, finding.expected)
-    said = "published" if done.new else "already published, nothing written:"
-    log.info("%s %d predictions as publication %d", said, len(predictions), done.publication_id)
+    if done.new:
+        log.info("published %d predictions as publication %d", len(predictions), done.publication_id)
+    else:
+        log.info("publication %d already says this or knows more: nothing written", done.publication_id)

@@ -15,10 +15,12 @@ from typing import Any
 import pandas as pd
 
 from ml.domain import Night, Target
+from ml.errors import NotRecorded
 from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
+from ml.lifecycle import training
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model
 from ml.lifecycle.recipe import Recipe
@@ -54,7 +56,7 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, tri
         models.record_version(warehouse, models.ModelVersion(**{**record, "version": registered.version}))
         known = models.version_trained_for(warehouse, question)
     if known is None:
-        raise KeyError(f"training {question} was recorded and is gone")
+        raise NotRecorded(f"no version for training {question[:16]}", "the one just recorded", "Run train again")
     log.info("%s: version %s of snapshot %s", target.model_name, known["version"], snapshot[:16])
     return keys(night, snapshot=snapshot, horizon=horizon, version=str(known["version"]))
 
@@ -69,6 +71,7 @@ def _question(config: Settings, parts: Parts, target: Target, snapshot: str) -> 
         "trials": config.trials,
         "search_seconds": config.search_seconds,
         "seed": config.seed,
+        "revision": training.REVISION,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
@@ -80,8 +83,7 @@ def _found_or_made(
     registered = registry.find(question, target.model_name)
     if registered is None:
         with TemporaryDirectory() as folder:
-            training = _train(config, parts, target, night, snapshot, question, Path(folder))
-            registered = registry.register(training)
+            registered = registry.register(_train(config, parts, target, night, snapshot, question, Path(folder)))
     record = registry.record(registered.run_id)
     instants = {
         name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
@@ -105,7 +107,7 @@ def _train(
         seed=config.seed,
         threads=config.threads,
         progress=log.info,
-        warm_start=_champions_params(config, target),
+        warm_start=_champions_params(config, target, night),
     )
     seconds["search"] = time.monotonic() - began - seconds["gather"]
     recipe = Recipe(
@@ -139,8 +141,9 @@ def _train(
     )
 
 
-def _champions_params(config: Settings, target: Target) -> dict[str, Any] | None:
-    champion = models.champion(Warehouse(config.require_warehouse_dsn()), target)
+def _champions_params(config: Settings, target: Target, night: Night) -> dict[str, Any] | None:
+    """Of a champion that has seen nothing later: parameters found on later dates would be a look at the test dates."""
+    champion = models.champion(Warehouse(config.require_warehouse_dsn()), target, night.as_of)
     if champion is None or champion["recipe"]["estimator"] != ESTIMATOR:
         return None
     return dict(champion["recipe"]["params"])

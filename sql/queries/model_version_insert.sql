@@ -7,4 +7,4 @@ values (
     %(feature_set_digest)s, %(snapshot_digest)s, %(as_of)s, %(known_at)s, %(train_start)s, %(train_end)s,
     %(train_rows)s, %(trials)s, %(scores)s, %(code_commit)s
 )
-on conflict do nothing;
+on conflict (training_key) do nothing;

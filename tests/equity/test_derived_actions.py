@@ -99,6 +99,13 @@ def test_symbols_are_kept_apart() -> None:
     assert derive_actions(pd.concat([one, other])).empty
 
 
+def test_the_rounding_of_one_symbol_is_not_that_of_another() -> None:
+    close = list(np.round(20 + np.sin(np.arange(60)), 2))
+    coarse = made(close, [0.777] * 60, 0.01)
+    fine = made(close, [0.777] * 60, 0.00001).assign(symbol="B")
+    assert derive_actions(pd.concat([coarse, fine])).empty
+
+
 def test_prices_that_are_not_positive_are_refused() -> None:
     with pytest.raises(FrameError, match=r"1 closes that are not positive.*A"):
         derive_actions(made([20.0, 0.0], [1.0, 1.0], 0.01))

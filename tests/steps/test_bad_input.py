@@ -102,6 +102,31 @@ def test_a_few_bad_rows_go_to_quarantine_and_the_rest_goes_on(
     assert all(reason in found for found in reasons)
 
 
+def test_a_stray_row_after_the_last_session_does_not_move_the_night(market: Path, reader_dsn: str) -> None:
+    stray = bars().query("symbol == 'AAA'").tail(1).assign(date=pd.Timestamp("2014-08-30"))
+    write(market, pd.concat([bars(), stray]))
+    assert main(NIGHT) == 0
+    assert seen(reader_dsn, "select distinct as_of::date from serving.latest_predictions") == [(LAST.date(),)]
+
+
+@pytest.mark.parametrize(
+    ("known_at", "said"),
+    [
+        ("2020-01-01T00:00:00+00:00", "no bars up to 2014-08-29"),
+        ("2062-01-01T00:00:00+00:00", "an instant that has passed"),
+        ("2026-01-01", "without a zone"),
+    ],
+)
+def test_a_replay_of_what_nobody_knew_is_refused(
+    market: Path, reader_dsn: str, capsys: pytest.CaptureFixture[str], known_at: str, said: str
+) -> None:
+    assert main(NIGHT) == 0
+    before = seen(reader_dsn)
+    assert main(["predict", "--known-at", known_at]) == 2
+    assert said in capsys.readouterr().err.strip().splitlines()[-1]
+    assert seen(reader_dsn) == before
+
+
 def test_rows_twice_and_out_of_order_make_no_difference(market: Path, reader_dsn: str) -> None:
     write(market, pd.concat([bars(), bars().tail(50)]).sample(frac=1, random_state=1))
     assert main(NIGHT) == 0

@@ -13,7 +13,7 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.io.registry import Registry
 from ml.io.store import Store
 from ml.settings import Settings
-from ml.steps import features, keep
+from ml.steps import features, keep, predict
 from ml.steps.night import asked_for
 from tests.steps.market import LAST, SYMBOLS, bars, seen, write
 
@@ -93,6 +93,34 @@ def test_a_correction_makes_new_predictions_and_leaves_the_old_night_as_it_was(
     assert seen(reader_dsn, counts) == [(0, len(corrected)), (1, 0)]
     words = "select is_final, count(*) from serving.prediction_history group by is_final order by is_final"
     assert seen(reader_dsn, words) == [(False, len(SYMBOLS)), (True, len(SYMBOLS))]
+
+
+def test_knowledge_that_was_corrected_never_comes_back(market: Path, stack_settings: Settings, reader_dsn: str) -> None:
+    assert main(NIGHT) == 0
+    before_correction = asked_for("equity", None, None)
+    corrected = bars()
+    corrected.loc[(corrected["symbol"] == "AAA") & (corrected["date"] == LAST), ["close", "high"]] *= 1.1
+    write(market, corrected)
+    assert main(NIGHT) == 0
+    after = seen(reader_dsn)
+    late = predict.run(**features.run(**before_correction))
+    assert late["new"] == "no"
+    assert seen(reader_dsn) == after
+
+
+def test_a_past_night_is_not_answered_by_a_model_that_has_seen_its_outcome(
+    market: Path, reader_dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(NIGHT) == 0
+    before = seen(reader_dsn)
+    assert main([*NIGHT, "--as-of", "2014-06-02"]) == 2
+    assert "run nights in the order of time" in capsys.readouterr().err
+    assert seen(reader_dsn) == before
+    assert seen(reader_dsn, "select count(*) from serving.publications") == [(1,)]
+    past = "select verdict, alpha_spent, reason from serving.promotions where as_of::date = '2014-06-02'"
+    [(verdict, alpha, reason)] = seen(reader_dsn, past)
+    assert (verdict, alpha) == ("keep", 0.0)
+    assert reason.startswith("a past night: champion version 1 has been trained on later ones")
 
 
 def test_features_are_adjusted_for_splits_and_prices_are_not(market: Path, stack_settings: Settings) -> None:

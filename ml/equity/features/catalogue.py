@@ -47,19 +47,8 @@ class Feature:
 
     @property
     def definition(self) -> dict[str, object]:
-        """All that identifies the feature, as plain JSON values."""
-        return {
-            "name": self.name,
-            "category": self.category,
-            "description": self.description,
-            "formula": self.formula,
-            "params": list(self.params),
-            "lookback": self.lookback,
-            "unit": self.unit,
-            "valid_range": list(self.valid_range),
-            "nan_when": self.nan_when,
-            "revision": self.revision,
-        }
+        """All that decides its values, as plain JSON: not its words, which may be bettered at any time."""
+        return {"name": self.name, "params": list(self.params), "lookback": self.lookback, "revision": self.revision}
 
 
 @dataclass(frozen=True)

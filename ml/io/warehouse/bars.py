@@ -15,8 +15,10 @@ from adbc_driver_postgresql import dbapi
 
 from ml import frames
 from ml.domain import Night
+from ml.errors import NotRecorded
+from ml.io.postgres import unavailable
 from ml.io.queries import query
-from ml.io.warehouse.connection import Row, Transaction, Warehouse, unavailable
+from ml.io.warehouse.connection import Row, Transaction, Warehouse
 
 TIMEFRAME = "1d"
 
@@ -54,10 +56,10 @@ def record_landing(warehouse: Warehouse, landing: Landing) -> int:
 
 
 def landing(warehouse: Warehouse, ingest_id: int) -> Row:
-    """The row of one delivery; KeyError when there is none."""
+    """The row of one delivery; NotRecorded when there is none."""
     row = warehouse.row("ingest_run", {"ingest_id": ingest_id})
     if row is None:
-        raise KeyError(f"no ingest run {ingest_id}")
+        raise NotRecorded(f"no delivery {ingest_id}", "one that ingest has landed", "Run ingest first")
     return row
 
 
@@ -153,4 +155,4 @@ def _arrow(warehouse: Warehouse, name: str, night: Night) -> pa.Table:
             cursor.execute(query(name))
             return cursor.fetch_arrow_table()
     except adbc_driver_manager.OperationalError as error:
-        raise unavailable(error) from error
+        raise unavailable(warehouse.dsn) from error

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
 import pandas as pd
-import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import RealDictCursor
 
-from ml.errors import WarehouseUnavailable
+from ml.io.postgres import connected
 from ml.io.queries import query
 
 Row = dict[str, Any]
@@ -31,11 +29,8 @@ class Warehouse:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """All or nothing. WarehouseUnavailable when the server cannot be reached or goes away."""
-        try:
-            with closing(psycopg2.connect(self.dsn, cursor_factory=RealDictCursor)) as connection, connection:
-                yield Transaction(connection)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            raise unavailable(error) from error
+        with connected(self.dsn, cursor_factory=RealDictCursor) as connection, connection:
+            yield Transaction(connection)
 
     def rows(self, name: str, parameters: Parameters | None = None) -> list[Row]:
         """The answer of one query in a transaction of its own."""
@@ -77,16 +72,6 @@ class Transaction:
         """Bulk-load a frame by the COPY statement `name`. Columns go by position; NaN becomes null."""
         with self._connection.cursor() as cursor:
             cursor.copy_expert(query(name), _csv(frame))
-
-
-def unavailable(error: Exception) -> WarehouseUnavailable:
-    """The one message for a server that is not there, without the password that drivers may quote."""
-    reason = re.sub(r"password=\S+|://[^@\s]+@", "...", " ".join(str(error).split()))
-    return WarehouseUnavailable(
-        f"no answer from Postgres ({reason})",
-        "a running server at AFTERBELL_WAREHOUSE_DSN",
-        "Start it (make run) or correct the address, then run this step again: nothing was half-written",
-    )
 
 
 def _csv(frame: pd.DataFrame) -> BytesIO:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg2.errors import UniqueViolation
 from psycopg2.extras import Json
 
 from ml.domain import Target
-from ml.errors import Superseded
+from ml.errors import NotRecorded, RegistryError, Superseded
 from ml.io.warehouse.connection import Parameters, Row, Transaction, Warehouse
 
 
@@ -40,9 +41,19 @@ class ModelVersion:
 
 
 def record_version(warehouse: Warehouse, version: ModelVersion) -> None:
-    """Write a trained version down; writing it again changes nothing."""
-    with warehouse.transaction() as transaction:
-        transaction.execute("model_version_insert", _jsonb(vars(version)))
+    """Write a trained version down; writing it again changes nothing.
+
+    RegistryError when the warehouse knows another version of that number: the registry is a new one.
+    """
+    try:
+        with warehouse.transaction() as transaction:
+            transaction.execute("model_version_insert", _jsonb(vars(version)))
+    except UniqueViolation as error:
+        raise RegistryError(
+            f"version {version.version} of {version.domain}-{version.target} for the second time, in a new registry",
+            "the registry that this warehouse has always been used with",
+            "Point AFTERBELL_MLFLOW_URI to it, or give a new registry a new warehouse",
+        ) from error
 
 
 def version_trained_for(warehouse: Warehouse, training_key: str) -> Row | None:
@@ -51,16 +62,19 @@ def version_trained_for(warehouse: Warehouse, training_key: str) -> Row | None:
 
 
 def version(warehouse: Warehouse, target: Target, number: int) -> Row:
-    """One version's row; KeyError when the warehouse does not know it."""
+    """One version's row; NotRecorded when the warehouse does not know it."""
     row = warehouse.row("model_version", {**_target(target), "version": number})
     if row is None:
-        raise KeyError(f"version {number} of {target.model_name} is not in the warehouse")
+        raise NotRecorded(f"no version {number} of {target.model_name}", "one that train recorded", "Run train first")
     return row
 
 
-def champion(warehouse: Warehouse, target: Target) -> Row | None:
-    """The last promotion of a target with its version's skill, or None before the first."""
-    return warehouse.row("champion", _target(target))
+def champion(warehouse: Warehouse, target: Target, as_of: datetime | None = None) -> Row | None:
+    """The last promotion of a target with its version's skill, or None before the first.
+
+    With `as_of`, the last one whose model has seen nothing later: what may answer that night.
+    """
+    return warehouse.row("champion", {**_target(target), "as_of": as_of})
 
 
 def recipe_json(row: Row) -> str:
@@ -82,10 +96,10 @@ def decision_about(warehouse: Warehouse, target: Target, candidate: int, champio
 
 
 def decision(warehouse: Warehouse, decision_id: int) -> Row:
-    """One decision; KeyError when there is none."""
+    """One decision; NotRecorded when there is none."""
     row = warehouse.row("decision", {"decision_id": decision_id})
     if row is None:
-        raise KeyError(f"no decision {decision_id}")
+        raise NotRecorded(f"no decision {decision_id}", "one that compare recorded", "Run compare first")
     return row
 
 
@@ -101,7 +115,7 @@ def promote(transaction: Transaction, target: Target, decided: Row) -> None:
 
     Call inside a transaction that holds `lock_champion`; promoting twice changes nothing.
     """
-    rows = transaction.rows("champion", _target(target))
+    rows = transaction.rows("champion", {**_target(target), "as_of": None})
     current = rows[0]["to_version"] if rows else None
     if rows and rows[0]["decision_id"] == decided["decision_id"]:
         return

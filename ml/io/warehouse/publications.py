@@ -19,7 +19,7 @@ COLUMNS = tuple(frames.PREDICTIONS.columns)
 
 @dataclass(frozen=True)
 class Published:
-    """What publishing did: `new` is false when the same answer was already the night's last word."""
+    """The night's last word, and whether it is the one that was offered: `new` is false when nothing was written."""
 
     publication_id: int
     new: bool
@@ -45,12 +45,13 @@ def publish(
     """Write audited predictions and the row that makes them visible; readers see all or nothing.
 
     `content_key` names the answer (data, models): when it is already the last word on this night,
-    nothing is written and what readers see does not change.
+    nothing is written and what readers see does not change. Nor is anything when the last word was
+    said with later knowledge: an old night never comes back over its correction.
     """
     with warehouse.transaction() as transaction:
         transaction.lock(f"publication:{night.domain}")
         last = next(iter(transaction.rows("publication_last", {"domain": night.domain, "as_of": night.as_of})), None)
-        if last is not None and last["content_key"] == content_key:
+        if last is not None and (last["content_key"] == content_key or last["known_at"] > night.known_at):
             return Published(int(last["publication_id"]), new=False)
         row: Row = transaction.one(
             "publication_insert",
