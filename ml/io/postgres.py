@@ -39,8 +39,11 @@ def unavailable(dsn: str) -> WarehouseUnavailable:
 
 
 def _place(dsn: str) -> str:
+    cut_in_the_wrong_place = "://" in dsn and dsn.count("@") > 1  # by a password that is not percent-encoded
     try:
         parts = parse_dsn(dsn)
     except psycopg2.Error:
-        return "an address that cannot be read"
+        parts = {}
+    if cut_in_the_wrong_place or not parts:
+        return "an address that cannot be read (is its password percent-encoded?)"
     return f"{parts.get('host', 'the local socket')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"

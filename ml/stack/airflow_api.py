@@ -15,6 +15,7 @@ from ml.errors import StackError
 
 PATIENCE_SECONDS = 60
 UNFINISHED = ("queued", "running")
+LOG_IN_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,17 @@ class Airflow:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
-        token = self._ask("POST", "/auth/token", json={"username": user, "password": password})["access_token"]
-        self._client.headers["Authorization"] = f"Bearer {token}"
+        self._client.headers["Authorization"] = f"Bearer {self._token(user, password)}"
+
+    def _token(self, user: str, password: str) -> str:
+        """FAB answers 401 too when its own look-up of the user failed, so one refusal is not believed."""
+        asked = {"username": user, "password": password}
+        for attempt in range(LOG_IN_ATTEMPTS):
+            time.sleep(attempt)
+            answer = self._answer("POST", "/auth/token", json=asked)
+            if answer.status_code != httpx.codes.UNAUTHORIZED:
+                break
+        return str(self._checked(answer)["access_token"])
 
     def has_dag(self, dag_id: str) -> bool:
         """Whether Airflow knows the DAG by now; StackError with the reason when its file cannot be imported."""
@@ -84,12 +94,16 @@ class Airflow:
         return self._ask("GET", f"/api/v2/{path}", params=query)
 
     def _ask(self, method: str, path: str, **content: Any) -> Any:
+        return self._checked(self._answer(method, path, **content))
+
+    def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """What it says, waited for while it is away or in trouble."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 answer = self._client.request(method, path, **content)
                 if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR or time.monotonic() > deadline:
-                    return self._checked(answer)
+                    return answer
             except httpx.TransportError as error:
                 if time.monotonic() > deadline:
                     raise StackError(

@@ -36,7 +36,6 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "max_connections": "200",
-    "idle_in_transaction_session_timeout": "60s",
 }
 
 

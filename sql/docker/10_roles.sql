@@ -13,6 +13,7 @@ create role afterbell_reader login password :'reader_password';
 -- Habits of a reader's sessions. They are no wall (a session may change them): the grants are.
 alter role afterbell_reader set default_transaction_read_only = on;
 alter role afterbell_reader set statement_timeout = '15s';
+alter role afterbell_reader set idle_in_transaction_session_timeout = '60s';
 alter role afterbell_reader set search_path = serving;
 
 create database airflow owner airflow;

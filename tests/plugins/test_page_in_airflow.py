@@ -28,7 +28,7 @@ from tests.airflow_environment import PLUGINS
 from tests.plugins.page import ROWS, browser, check_closed, check_page, new_page, watch
 from tests.sql.seed import insert
 
-pytestmark = pytest.mark.xdist_group("page")
+pytestmark = pytest.mark.xdist_group("airflow")
 
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 HORIZONS = {"1d": 1, "5d": 5, "20d": 20}

@@ -77,10 +77,12 @@ def test_after_up_everything_runs_and_answers(stack: Plan) -> None:
 
 
 def test_nothing_listens_beyond_the_loopback(stack: Plan) -> None:
-    family = [*leftovers(stack.home.root), psutil.Process(_pids(stack)["postgres"])]
-    listening = [c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-    assert len(listening) >= 4
-    assert set(listening) == {LOOPBACK}
+    def listening() -> list[str]:
+        family = [*leftovers(stack.home.root), psutil.Process(_pids(stack)["postgres"])]
+        return [c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+
+    assert wait_until(lambda: len(listening()) >= 4, 30)  # nobody waits for the log server before
+    assert set(listening()) == {LOOPBACK}
 
 
 def test_a_second_up_and_two_at_once_leave_every_process_alone_and_are_quick(stack: Plan) -> None:

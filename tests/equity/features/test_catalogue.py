@@ -27,7 +27,7 @@ def test_every_feature_is_documented(feature: Feature) -> None:
     assert feature.lookback >= 1
 
 
-def test_the_digest_changes_with_any_definition_and_with_nothing_else() -> None:
+def test_the_digest_changes_with_what_decides_values_and_not_with_words() -> None:
     first = DEFAULT_SET.features[0]
     assert replace(DEFAULT_SET).digest == DEFAULT_SET.digest
     assert len(DEFAULT_SET.digest) == 64
@@ -36,10 +36,13 @@ def test_the_digest_changes_with_any_definition_and_with_nothing_else() -> None:
         replace(DEFAULT_SET, features=DEFAULT_SET.features[::-1]),
         *(
             FeatureSet(DEFAULT_SET.name, DEFAULT_SET.version, (changed, *DEFAULT_SET.features[1:]))
-            for changed in (replace(first, params=(2,)), replace(first, revision=2), replace(first, formula="x"))
+            for changed in (replace(first, params=(2,)), replace(first, revision=2), replace(first, lookback=99))
         ),
     ]
     assert len({DEFAULT_SET.digest, *(other.digest for other in others)}) == 6
+    reworded = replace(first, description="better said", formula="better written", unit="1")
+    same = FeatureSet(DEFAULT_SET.name, DEFAULT_SET.version, (reworded, *DEFAULT_SET.features[1:]))
+    assert same.digest == DEFAULT_SET.digest
 
 
 def test_the_page_of_features_is_the_catalogue() -> None:
