@@ -6,6 +6,8 @@ SHELL := bash
 
 # Threads that spin while they wait take the cores from those that work.
 export OMP_WAIT_POLICY := passive
+# Trust what the system trusts, as pip does: a company's own certificates too.
+export UV_SYSTEM_CERTS := true
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
