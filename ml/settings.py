@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = None
     store: Path | None = None
 
-    # the embedded stack; port 0 means a free one, chosen on the first start and kept (Airflow: 8080 if free)
+    # the embedded stack; port 0 means a free one, chosen on the first start and kept
     postgres_port: int = Field(default=0, ge=0, le=65535)
     mlflow_port: int = Field(default=0, ge=0, le=65535)
     airflow_port: int = Field(default=0, ge=0, le=65535)

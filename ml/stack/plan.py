@@ -136,8 +136,7 @@ def draw(home: Home, is_running: Callable[[str], bool]) -> Plan:
     for name, port in wanted.items():
         key = f"AFTERBELL_STACK_{name}_PORT"
         ours = is_running(PROGRAM_OF_PORT[name])
-        preferred = 8080 if name == "AIRFLOW" else 0
-        values[key] = str(choose(f"AFTERBELL_{name}_PORT", port, int(values.get(key, 0)), preferred, ours))
+        values[key] = str(choose(f"AFTERBELL_{name}_PORT", port, int(values.get(key, 0)), ours))
     plan = Plan(home, values, own)
     _set_addresses(plan)
     if values != known:

@@ -29,12 +29,13 @@ def free_port() -> int:
     return next(port for port in iter(lambda: QUIET_PORTS[secrets.randbelow(len(QUIET_PORTS))], 0) if is_free(port))
 
 
-def choose(variable: str, wanted: int, kept: int, preferred: int, ours: bool) -> int:
+def choose(variable: str, wanted: int, kept: int, ours: bool) -> int:
     """The port to use.
 
     wanted: what the user set in `variable`, 0 for any. kept: the one chosen earlier, 0 for none.
-    preferred: first choice when there is neither, 0 for none. ours: our own server listens on `kept` now.
-    StackError when the wanted port belongs to somebody else; a kept one that was taken is replaced.
+    ours: our own server listens on `kept` now. StackError when the wanted port belongs to somebody
+    else; a kept one that was taken is replaced. No port is everybody's favourite, such as 8080: two
+    stacks that start at once would both choose it, and each would ask the other's server.
     """
     if ours and wanted in (0, kept):
         return kept
@@ -46,4 +47,4 @@ def choose(variable: str, wanted: int, kept: int, preferred: int, ours: bool) ->
                 f"End that program, or set {variable} to another port (0 chooses a free one)",
             )
         return wanted
-    return next((port for port in (kept, preferred) if port and is_free(port)), 0) or free_port()
+    return kept if kept and is_free(kept) else free_port()
