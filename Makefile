@@ -75,7 +75,7 @@ night: $(DEV) ## time and weigh each step of a night over your own bars (data=FO
 browser: ## have a Chromium for the page tests
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	else \
 	    echo "The page tests need Chromium. Install it, e.g.: sudo apt-get install chromium" >&2; exit 1; \
 	fi
