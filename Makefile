@@ -82,8 +82,8 @@ browser: ## have a Chromium for the page tests
 
 # The resolver is told neither index nor platform, so that the lock serves everywhere.
 lock: $(RUN) ## resolve the requirements anew from pyproject.toml
-	$(UV) pip compile pyproject.toml --universal --python-version 3.11 -o requirements.txt --no-emit-index-url --generate-hashes
-	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev -c requirements.txt -o tests/requirements.txt
+	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 -o requirements.txt --no-emit-index-url --generate-hashes
+	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev -c requirements.txt -o tests/requirements.txt
 
 # pip installs uv alone, checked against its hash in the lock; uv installs the rest, ten times faster.
 $(UV): | $(VENV)/bin/pip
