@@ -11,11 +11,32 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 from ml.errors import AfterbellError, NoChampion
 from ml.settings import settings
 
 EXIT_ERROR = 2
+BACKFILL: list[tuple[str, dict[str, Any]]] = [
+    ("--start", {"required": True, "help": "first day, e.g. 2012-01-03"}),
+    ("--end", {"help": "last day; default: the last session that the source has"}),
+    ("--symbols", {"default": "", "help": "separated by commas; default: AFTERBELL_SYMBOLS, or all of the source"}),
+    ("--chunk", {"help": "month, quarter or year; default: a year of few named symbols, else a month"}),
+    ("--attempt", {"help": "go on with the backfill that printed this name"}),
+]
+QUARANTINE: list[tuple[str, dict[str, Any]]] = [
+    ("verdict", {"choices": ["release", "reject"]}),
+    ("--why", {"required": True, "help": "what you know about these rows"}),
+    ("--symbols", {"help": "only rows of these, separated by commas"}),
+    ("--first-session", {"help": "only rows from this session on"}),
+    ("--last-session", {"help": "only rows up to this session"}),
+    ("--reason", {"help": "only rows refused for a reason with these words"}),
+    ("--again", {"action": "store_true", "help": "also rows that were judged before"}),
+]
+MAINTENANCE: list[tuple[str, dict[str, Any]]] = [
+    ("--keep-sessions", {"type": int, "help": "default: AFTERBELL_KEEP_SESSIONS"}),
+    ("--keep-backups", {"type": int, "help": "default: AFTERBELL_KEEP_BACKUPS"}),
+]
 
 
 def migrate(_: argparse.Namespace) -> Any:
@@ -88,6 +109,35 @@ def night(a: argparse.Namespace) -> Any:
     return predict.run(**seen)
 
 
+def backfill(a: argparse.Namespace) -> Any:
+    """Take in a span of history, chunk by chunk. Killed, it goes on where it was when given the same --attempt."""
+    from ml.steps import backfill
+
+    chunks = backfill.plan(a.start, a.end, a.symbols.split(","), a.chunk)
+    attempt = a.attempt or f"shell/{uuid4().hex}"
+    logging.getLogger(__name__).info("%d chunks, --attempt %s", len(chunks), attempt)
+    done = [backfill.run(**chunk, attempt=attempt) for chunk in chunks]
+    return {"attempt": attempt, "summary": backfill.summary(chunks, done)}
+
+
+def maintenance(a: argparse.Namespace) -> Any:
+    """Partitions ahead, old years to the archive, a verified backup, and old backups pruned."""
+    from ml.steps import maintenance
+
+    told = [maintenance.make_partitions(), maintenance.retain(a.keep_sessions)]
+    name = maintenance.back_up()
+    return [*told, maintenance.verify(name), maintenance.prune(a.keep_backups)]
+
+
+def quarantine(a: argparse.Namespace) -> Any:
+    """Release or reject refused rows; released ones become bars at once. At least one option must choose rows."""
+    from ml.steps import quarantine
+
+    symbols = [symbol.strip() for symbol in a.symbols.split(",")] if a.symbols else None
+    done = quarantine.review(a.verdict, a.why, symbols, a.first_session, a.last_session, a.reason, a.again)
+    return done | (quarantine.take_in() or {})
+
+
 def _night(a: argparse.Namespace) -> dict[str, str]:
     from ml.steps import night
 
@@ -117,6 +167,9 @@ def parser() -> argparse.ArgumentParser:
         (promote, "carry a decision out", [("decision_id", {})]),
         (predict, "publish the night's predictions", one_night),
         (night, "the whole night", [as_of, trials]),
+        (backfill, "take in a span of history", BACKFILL),
+        (quarantine, "release or reject refused rows", QUARANTINE),
+        (maintenance, "partitions, retention, and a backup that was seen to restore", MAINTENANCE),
     ]
     for command, purpose, arguments in commands:
         step = steps.add_parser(command.__name__, help=purpose, description=command.__doc__ or purpose)

@@ -70,6 +70,10 @@ class StoreError(AfterbellError, OSError):
     """The Parquet store could not be read or written (missing, damaged, disk full)."""
 
 
+class BackupError(AfterbellError, RuntimeError):
+    """A backup that could not be made, or that does not give back what was put in."""
+
+
 class RegistryError(AfterbellError, RuntimeError):
     """MLflow could not be reached, or a model in it is not what it claims to be."""
 

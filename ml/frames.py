@@ -103,7 +103,46 @@ ACTIONS = Contract(
     {"symbol": TEXT, "ex_date": DATE, "kind": TEXT, "value": REAL},
     key=("symbol", "ex_date", "kind"),
 )
-"""`split`: new shares per old share (2.0 for 2:1). `dividend`: cash per share, in the raw price's unit."""
+"""What happened to a share on its ex-date, before the open.
+
+`split`: new shares per old share (2.0 for 2:1). `dividend`, `special_dividend`: cash per share, in the
+raw price's unit. `spin_off`: the worth of what was handed out per share, in the same unit.
+"""
+
+REFERENCE = Contract(
+    "reference",
+    {
+        "instrument": TEXT,
+        "symbol": TEXT,
+        "valid_from": DATE,
+        "valid_to": DATE,
+        "name": TEXT,
+        "type": TEXT,
+        "exchange": TEXT,
+        "sector": TEXT,
+        "listed": DATE,
+        "delisted": DATE,
+    },
+    key=("symbol", "valid_from"),
+    strict_keys=False,
+)
+"""Who was behind a ticker: `instrument` is the source's own stable id, the interval [valid_from, valid_to).
+
+NaT in valid_from means always, in valid_to still; text that the source does not know is missing.
+"""
+
+TICKERS = Contract(
+    "tickers",
+    {"symbol": TEXT, "instrument_id": "int64", "valid_from": DATE, "valid_to": DATE},
+    key=("symbol", "valid_from"),
+    strict_keys=False,
+)
+"""Who was behind a ticker from valid_from until before valid_to (NaT: always, still), by the warehouse's own number."""
+
+MEMBERS = Contract(
+    "members", {"symbol": TEXT, "valid_from": DATE, "valid_to": DATE}, key=("symbol", "valid_from"), strict_keys=False
+)
+"""Who belonged to the universe from valid_from until before valid_to (NaT: always, still), by ticker."""
 
 BARS = Contract("bars", {"symbol": TEXT, "ts": INSTANT, **_OHLCV}, key=("symbol", "ts"))
 """Accepted daily bars, raw prices; `ts` is the instant the session closed."""

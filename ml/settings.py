@@ -32,20 +32,33 @@ class Settings(BaseSettings):
 
     # bars
     provider: Literal["sample", "files", "polygon"] = "sample"
-    files_path: Path | None = None
+    files_path: str | None = None
     files_columns: dict[str, str] = {}
+    files_reference: str | None = None
     polygon_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("POLYGON_API_KEY", "AFTERBELL_POLYGON_API_KEY")
     )
     polygon_base_url: str = "https://api.polygon.io"
+    polygon_requests_per_minute: int = Field(default=5, ge=0)
     symbols: Annotated[tuple[str, ...], NoDecode] = ()
     history_start: date = date(2000, 1, 1)
     calendar: str = "XNYS"
+    refetch_sessions: int = Field(default=5, ge=1)
     close_delay_minutes: int = Field(default=30, ge=0)
 
     # checks
     quarantine_budget: float = Field(default=0.01, ge=0, le=1)
     min_rows_ratio: float = Field(default=0.9, ge=0, le=1)
+    restatement_budget: float = Field(default=0.01, ge=0, le=1)
+
+    # the universe
+    universe_path: str | None = None
+    min_price: float = Field(default=0, ge=0)
+    min_dollar_volume: float = Field(default=0, ge=0)
+
+    # keeping house
+    keep_sessions: int = Field(default=0, ge=0)
+    keep_backups: int = Field(default=7, ge=1)
 
     # models
     horizons: Annotated[tuple[str, ...], NoDecode] = tuple(HORIZONS)

@@ -1,6 +1,6 @@
-"""What Afterbell teaches Airflow: the session timetable and the page of predictions.
+"""What Afterbell teaches Airflow: the session timetable, the page of predictions and that of data quality.
 
-All four services load this module, so it imports nothing heavy: the page's application is imported
+All four services load this module, so it imports nothing heavy: the pages' application is imported
 by the first request, which only the api-server gets.
 """
 
@@ -42,5 +42,23 @@ class AfterbellPlugin(AirflowPlugin):
             "nav_top_level": True,
             "icon": f"{PREFIX}/icon.svg",
             "icon_dark_mode": f"{PREFIX}/icon-dark.svg",
-        }
+        },
+        {
+            "name": "Data quality",
+            "href": f"{PREFIX}/quality/",
+            "destination": "nav",
+            "url_route": "quality",
+            "nav_top_level": True,
+            "icon": f"{PREFIX}/icon-quality.svg",
+            "icon_dark_mode": f"{PREFIX}/icon-quality.svg",
+        },
+        *(
+            {
+                "name": "Data quality",
+                "href": f"{PREFIX}/quality/?run={{RUN_ID}}",
+                "destination": destination,
+                "url_route": f"quality-{destination}",
+            }
+            for destination in ("dag_run", "task_instance")
+        ),
     ]

@@ -21,6 +21,7 @@ from psycopg2 import errors
 
 from ml.__main__ import parser as ml_parser
 from ml.io.migrations import migrate
+from ml.io.postgres_programs import shipped_binaries
 from ml.settings import REPOSITORY, Settings
 from ml.stack import airflow as stack_airflow
 from ml.stack import mlflow as stack_mlflow
@@ -417,7 +418,7 @@ def test_mlflow_reads_its_command(compose: Compose) -> None:
 
 def test_postgres_and_celery_know_the_flags_of_their_health_checks(compose: Compose, tmp_path: Path) -> None:
     by_program = {command[0]: command[1:] for command in commands(compose)}
-    program = stack_postgres.shipped_binaries() / "pg_isready"
+    program = shipped_binaries() / "pg_isready"
     no_answer = 2  # 3 would mean that the arguments are wrong
     asked = [*by_program["pg_isready"], "--port", str(free_port())]
     assert subprocess.run([program, *asked], capture_output=True, check=False).returncode == no_answer
@@ -487,7 +488,7 @@ def fresh_server(tmp_path: Path) -> Iterator[stack_postgres.PostgresServer]:
 
 def run_roles(server: stack_postgres.PostgresServer, passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The script as the Postgres image's entry point runs it."""
-    psql = stack_postgres.shipped_binaries() / "psql"
+    psql = shipped_binaries() / "psql"
     command = [str(psql), server.dsn(), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file", str(ROLES)]
     environment = {**os.environ, **passwords}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

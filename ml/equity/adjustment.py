@@ -1,12 +1,17 @@
-"""Splits and dividends: raw bars made comparable over time, without looking ahead.
+"""Corporate actions: raw bars made comparable over time, without looking ahead.
 
 The usual "adjusted close" is scaled so that the last price stays as it was; every new dividend then
 rewrites the whole past. Here the first price stays, and an action scales what follows it: an adjusted
-value depends on nothing that happened later. Returns are the same either way (CRSP Data Description
-Guide, "holding period return"; Yahoo and Quandl use the same multipliers).
+value depends on nothing that happened later. Returns are the same either way.
+
+A return over an ex-date is what a holder got: (new shares x close + cash) / close before (CRSP Data
+Description Guide, "holding period return"; Quandl's and Tiingo's adjusted closes are made so, Yahoo's
+scale the past by 1 - cash / close before, which overstates the return's distance from zero).
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,32 +20,42 @@ import pandas as pd
 from ml.equity import sessions
 from ml.frames import ACTIONS, ADJUSTED
 
-REVISION = 1
+REVISION = 2
 """Raised by whoever changes what adjusted bars come out: what was made by older code is then made anew."""
 
+Adjustment = Literal["none", "splits", "total_return"]
 Reals = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
+PAYMENTS = ("dividend", "special_dividend", "spin_off")
+"""The kinds that hand out a value per share; a `split` changes the number of shares."""
+
 _PRICES = ("open", "high", "low", "close")
-_KINDS = ("split", "dividend")
 _DAYS_APART = 1 << 20
 """Room for one symbol's days in a composite key (2800 years)."""
 
 
-def adjust(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> pd.DataFrame:
-    """ADJUSTED of BARS: price(t) = raw(t) x product of 1/m over the actions with ex_date <= session(t).
+def adjust(
+    bars: pd.DataFrame, actions: pd.DataFrame, calendar: str, adjustment: Adjustment = "total_return"
+) -> pd.DataFrame:
+    """ADJUSTED of BARS: price(t) = raw(t) x product of f over the actions with ex_date <= session(t).
 
-    m = 1/ratio for a split, m = 1 - dividend / (raw close of the symbol's last bar before ex_date) for
-    a dividend. Several actions on one date multiply, each dividend counted per share held the evening
-    before. Volume is divided by the split ratios alone. An action takes effect with the first bar on
-    or after its ex_date; one before or on the symbol's first bar has nothing to be compared with and
-    is ignored, as are actions of other symbols. So are the actions that `unusable_actions` lists.
+    f = shares + cash / raw close, of the bar with which the actions take effect: `shares` is what one
+    share of the symbol's last bar before became (splits multiply), `cash` what it was paid (dividends,
+    special ones and spin-offs add up, each a value per share held the evening before its ex_date).
+    "splits" leaves the payments out, "none" the splits too. Volume is divided by the split ratios alone.
+    An action takes effect with the first bar on or after its ex_date; one before or on the symbol's
+    first bar has nothing to be compared with and is ignored, as are actions of other symbols. So are
+    the actions that `unusable_actions` lists.
     """
     key, placed = _place(bars, actions, calendar)
-    good = placed[placed["reason"] == ""]
-    splits = good[good["kind"] == "split"]
-    price = _running_product(key, good["bar"].to_numpy(), 1.0 / good["m"].to_numpy())
-    shares = _running_product(key, splits["bar"].to_numpy(), splits["value"].to_numpy())
+    good = placed[placed["reason"] == ""] if adjustment != "none" else placed.iloc[:0]
+    if adjustment == "splits":
+        good = good[good["kind"] == "split"]
+    by_bar = good.groupby("bar").agg(shares=("ratio", "prod"), cash=("paid", "sum"))
+    bar, ratio = by_bar.index.to_numpy(), by_bar["shares"].to_numpy()
+    shares = _running_product(key, bar, ratio)
+    price = _running_product(key, bar, ratio + by_bar["cash"].to_numpy() / bars["close"].to_numpy()[bar])
     frame = {"symbol": bars["symbol"], "ts": bars["ts"]}
     frame |= {column: bars[column] * price for column in _PRICES}
     frame |= {"volume": bars["volume"] / shares, "raw_close": bars["close"]}
@@ -50,8 +65,8 @@ def adjust(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> pd.DataF
 def unusable_actions(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> pd.DataFrame:
     """The actions that `adjust` leaves out although they would count, with a column `reason`.
 
-    They are those whose value is not a positive number, whose kind is neither split nor dividend, and
-    dividends not below the close of the evening before.
+    They are those whose value is not a positive number, those of an unknown kind, and payments that
+    are not below the close of the evening before, each alone or all of one bar together.
     """
     _, placed = _place(bars, actions, calendar)
     return placed.loc[placed["reason"] != "", [*ACTIONS.columns, "reason"]].reset_index(drop=True)
@@ -60,35 +75,58 @@ def unusable_actions(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -
 def _place(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> tuple[Positions, pd.DataFrame]:
     """The bars' keys, and the actions that fall between a symbol's bars.
 
-    Each comes with `bar`, the position of the first bar it affects, its multiplier `m` and the
-    `reason` why it cannot be used ("" when it can).
+    Each comes with `bar`, the position of the first bar it affects, `ratio` (1 for a payment), `paid`,
+    the cash per share of the bar before (0 for a split), and the `reason` why it cannot be used ("" when
+    it can).
     """
-    symbols = pd.Index(bars["symbol"].unique())
-    key = _keys(symbols, bars["symbol"], sessions.session_of(calendar, bars["ts"]))
+    code, symbols = pd.factorize(bars["symbol"])
+    key = _keys(code, sessions.session_of(calendar, bars["ts"]))
     own = actions[actions["symbol"].isin(symbols)]
-    own_key = _keys(symbols, own["symbol"], own["ex_date"])
+    own_key = _keys(pd.Index(symbols).get_indexer(pd.Index(own["symbol"])), own["ex_date"])
     bar = np.searchsorted(key, own_key)
     between = (bar < len(key)) & (bar > 0)
     between[between] = _same_symbol(key[bar[between]], own_key[between]) & _same_symbol(
         key[bar[between] - 1], own_key[between]
     )
-    own, bar = own[between], bar[between]
-    paid_from = bars["close"].to_numpy()[bar - 1]
+    own = own[between].assign(bar=bar[between]).sort_values(["bar", "ex_date"], kind="stable")
+    return key, _judged(own, bars["close"].to_numpy()[own["bar"].to_numpy() - 1])
+
+
+def _judged(own: pd.DataFrame, last_close: Reals) -> pd.DataFrame:
+    """Placed actions, sorted by bar and ex_date, with `ratio`, `paid` and `reason`."""
     value, kind = own["value"].to_numpy(), own["kind"].to_numpy()
+    positive = np.isfinite(value) & (value > 0)
+    pays = np.isin(kind, PAYMENTS)
+    ratio = pd.Series(np.where(positive & (kind == "split"), value, 1.0), index=own.index)
+    paid = np.where(positive & pays, value * _shares_the_evening_before(own, ratio), 0.0)
+    sound = pd.Series(np.where(paid < last_close, paid, 0.0), index=own.index)
+    together = sound.groupby(own["bar"]).transform("sum").to_numpy()
     reason = np.select(
-        [~(np.isfinite(value) & (value > 0)), ~np.isin(kind, _KINDS), (kind == "dividend") & (value >= paid_from)],
-        ["not a positive number", "neither split nor dividend", "not below the close of the evening before"],
+        [~positive, ~(pays | (kind == "split")), paid >= last_close, pays & (together >= last_close)],
+        [
+            "not a positive number",
+            f"none of split, {', '.join(PAYMENTS)}",
+            "not below the close of the evening before",
+            "together not below the close of the evening before",
+        ],
         default="",
     )
-    with np.errstate(divide="ignore"):
-        m = np.where(kind == "dividend", 1.0 - value / paid_from, 1.0 / value)
-    return key, own.assign(bar=bar, m=m, reason=reason)
+    return own.assign(ratio=ratio, paid=paid, reason=reason)
 
 
-def _keys(symbols: pd.Index, symbol: pd.Series, day: pd.Series) -> Positions:
-    """One integer per row that orders rows by symbol (in the order of `symbols`), then by day."""
-    code = symbols.get_indexer(pd.Index(symbol)).astype(np.int64)
-    return code * _DAYS_APART + day.to_numpy().astype("datetime64[D]").astype(np.int64)
+def _shares_the_evening_before(own: pd.DataFrame, ratio: pd.Series) -> Reals:
+    """Per action, what one share of the last bar had become by the evening before the ex_date.
+
+    1 unless the symbol did not trade for a while and was split meanwhile.
+    """
+    by_day = ratio.groupby([own["bar"], own["ex_date"]]).prod()
+    before = by_day.groupby(level=0).cumprod() / by_day
+    return before.reindex(pd.MultiIndex.from_frame(own[["bar", "ex_date"]])).to_numpy()
+
+
+def _keys(code: npt.NDArray[np.intp], day: pd.Series) -> Positions:
+    """One integer per row that orders rows by the number of their symbol, then by day."""
+    return code.astype(np.int64) * _DAYS_APART + day.to_numpy().astype("datetime64[D]").astype(np.int64)
 
 
 def _same_symbol(one: Positions, other: Positions) -> npt.NDArray[np.bool_]:
@@ -98,14 +136,12 @@ def _same_symbol(one: Positions, other: Positions) -> npt.NDArray[np.bool_]:
 def _running_product(key: Positions, bar: Positions, factor: Reals) -> Reals:
     """Per bar, the product of the factors that took effect on it or before it in its own symbol.
 
-    Multiplied in the order of time, one after the other, so that a later action leaves every bit of
-    the earlier products alone.
+    `bar` is ascending. Multiplied in the order of time, one after the other, so that a later action
+    leaves every bit of the earlier products alone.
     """
     result = np.ones(len(key))
     if not len(bar):
         return result
-    order = np.argsort(bar, kind="stable")
-    bar, factor = bar[order], factor[order]
     product = pd.Series(factor).groupby(key[bar] // _DAYS_APART).cumprod().to_numpy()
     last = np.searchsorted(bar, np.arange(len(key)), side="right") - 1
     affected = (last >= 0) & _same_symbol(key[bar[last]], key)

@@ -17,7 +17,7 @@ TICKS = (0.01, 0.001, 0.0001, 0.00001, 0.000001)
 _NEAR = 0.025
 _SMALLEST_SPLIT = 0.2
 _FLOAT_NOISE = 1e-9
-_RATIOS = tuple(
+SIMPLE_RATIOS = tuple(
     float(ratio)
     for ratio in sorted(
         {Fraction(n, 1) for n in range(2, 31)}
@@ -26,6 +26,7 @@ _RATIOS = tuple(
         | {Fraction(4, 5), Fraction(3, 4), Fraction(2, 3), Fraction(3, 5), Fraction(2, 5)}
     )
 )
+"""The split ratios (new shares per old) that companies choose, ascending."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def derive_actions(prices: pd.DataFrame) -> pd.DataFrame:
     The bar that starts a new segment carries an action, m = factor before / factor after. A move of at
     least 20 % within 2.5 % of a simple ratio is a `split` (given as the simple ratio where rounding
     allows it, else as found), as is any fall of the share count (m > 1); else a `dividend` of
-    (1 - m) x the close before.
+    (1/m - 1) x the close of its ex-date, with which `adjust` gives the source's returns again. (Where
+    the source scales by 1 - cash / close before, that is the cash but for the day's own return.)
     An action smaller than the rounding goes unseen or is seen late. FrameError for prices that are
     not positive.
     """
@@ -83,7 +85,7 @@ def _of_symbol(
     slack = _tick(adj_close) / 2 + _FLOAT_NOISE * adj_close
     segments = list(_segments((adj_close - slack) / close, (adj_close + slack) / close))
     for before, after in pairwise(segments):
-        yield date[after.start], *_kind_and_value(before, after, float(close[after.start - 1]))
+        yield date[after.start], *_kind_and_value(before, after, float(close[after.start]))
 
 
 def _segments(low: np.ndarray, high: np.ndarray) -> Iterator[_Segment]:
@@ -98,13 +100,13 @@ def _segments(low: np.ndarray, high: np.ndarray) -> Iterator[_Segment]:
     yield _Segment(start, floor, ceiling)
 
 
-def _kind_and_value(before: _Segment, after: _Segment, close_before: float) -> tuple[str, float]:
+def _kind_and_value(before: _Segment, after: _Segment, close: float) -> tuple[str, float]:
     m = before.factor / after.factor
     ratio = 1.0 / m
-    simple = min(_RATIOS, key=lambda r: abs(r / ratio - 1))
+    simple = min(SIMPLE_RATIOS, key=lambda r: abs(r / ratio - 1))
     if abs(m - 1) >= _SMALLEST_SPLIT - _NEAR and abs(simple / ratio - 1) <= _NEAR:
         exact = before.low / after.high <= 1.0 / simple <= before.high / after.low
         return "split", simple if exact else ratio
     if m > 1:
         return "split", ratio
-    return "dividend", (1.0 - m) * close_before
+    return "dividend", (ratio - 1.0) * close

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
+from typing import Literal
 
 import exchange_calendars
 import numpy as np
@@ -25,10 +26,16 @@ _YEARS_AHEAD = 3
 
 @dataclass(frozen=True)
 class _Table:
-    """All sessions of one calendar and their closes in UTC, both naive datetime64[us], ascending."""
+    """All sessions of one calendar, their opens and closes in UTC, all naive datetime64[us], ascending.
+
+    weekdays: seven flags from Monday on, whether the calendar holds sessions on that day of the week.
+    """
 
     sessions: npt.NDArray[np.datetime64]
+    opens: npt.NDArray[np.datetime64]
     closes: npt.NDArray[np.datetime64]
+    is_early: npt.NDArray[np.bool_]
+    weekdays: tuple[bool, ...]
 
 
 @cache
@@ -38,7 +45,7 @@ def _table(calendar: str) -> _Table:
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise SettingsError(
             f"the calendar {calendar!r}",
-            "a code that exchange_calendars knows, e.g. XNYS (New York), XNAS (Nasdaq), XLON (London), XTKS (Tokyo)",
+            "a code that exchange_calendars knows, e.g. XNYS (New York), XKRX (Seoul), XLON (London), 24/7",
             "Correct AFTERBELL_CALENDAR",
         ) from error
     first, last = default.bound_min() or _FIRST, default.bound_max()
@@ -46,10 +53,12 @@ def _table(calendar: str) -> _Table:
     wide = exchange_calendars.get_calendar(
         calendar, start=max(first, _FIRST), end=ahead if last is None else min(last, ahead)
     )
-    closes = wide.closes
     return _Table(
-        closes.index.to_numpy().astype("datetime64[us]"),
-        closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
+        wide.sessions.to_numpy().astype("datetime64[us]"),
+        wide.opens.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
+        wide.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
+        wide.sessions.isin(wide.early_closes),
+        tuple(flag == "1" for flag in wide.weekmask),
     )
 
 
@@ -60,6 +69,31 @@ def closes(calendar: str, first: date, last: date) -> pd.Series:
     stop = int(np.searchsorted(table.sessions, np.datetime64(_day(last)), side="right"))
     index = pd.DatetimeIndex(table.sessions[start:stop], name="session")
     return pd.Series(_utc(table.closes[start:stop]), index=index, name="close")
+
+
+def table(calendar: str, first: date, last: date) -> pd.DataFrame:
+    """The sessions from `first` to `last`, both included, as rows of market.sessions.
+
+    Columns calendar, session (naive), opens_at and closes_at (UTC), is_early_close.
+    """
+    known = _table(calendar)
+    start = int(np.searchsorted(known.sessions, np.datetime64(_day(first)), side="left"))
+    stop = int(np.searchsorted(known.sessions, np.datetime64(_day(last)), side="right"))
+    columns = {
+        "session": known.sessions[start:stop],
+        "opens_at": _utc(known.opens[start:stop]),
+        "closes_at": _utc(known.closes[start:stop]),
+        "is_early_close": known.is_early[start:stop],
+    }
+    return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
+
+
+def why_closed(calendar: str, day: date) -> Literal["weekend", "holiday"] | None:
+    """Why `day` holds no session: a day of the week that never does, or a holiday; None when it holds one."""
+    known = _table(calendar)
+    if np.datetime64(_day(day), "us") in known.sessions:
+        return None
+    return "holiday" if known.weekdays[day.weekday()] else "weekend"
 
 
 def close_of(calendar: str, session: date) -> pd.Timestamp:
@@ -124,6 +158,11 @@ def positions(calendar: str, ts: pd.Series) -> npt.NDArray[np.int64]:
             "Convert dates with sessions_to_closes, or correct AFTERBELL_CALENDAR",
         )
     return found
+
+
+def at(calendar: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
+    """The sessions (naive dates) with these running numbers: what `positions` told of their closes."""
+    return _table(calendar).sessions[numbers]
 
 
 def parse_as_of(calendar: str, text: str, now: datetime | None = None) -> pd.Timestamp:

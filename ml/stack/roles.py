@@ -33,6 +33,7 @@ def make_roles(server: PostgresServer, passwords: dict[str, str]) -> None:
         for role, password in passwords.items():
             admin(cursor, "role", role=role, password=password)
         admin(cursor, "reader", role=READER)
+        admin(cursor, "makes_databases", role=WAREHOUSE)
         for database in ("postgres", "template1"):
             admin(cursor, "close_database", database=database)
 

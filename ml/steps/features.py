@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
 import pandas as pd
 
 from ml.domain import Night
-from ml.equity import adjustment, labels
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.errors import SettingsError
 from ml.frames import check_features
-from ml.io.store import Store, frame_digest
-from ml.io.warehouse import Warehouse, bars
-from ml.settings import Settings, settings
+from ml.io.store import Store
+from ml.io.warehouse import Warehouse
+from ml.settings import settings
 from ml.steps import keep
+from ml.steps.history import History, as_known
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
@@ -29,14 +28,14 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     """
     config = settings()
     night = parse(domain, as_of, known_at)
-    raw, actions = _as_known(Warehouse(config.require_warehouse_dsn()), night)
-    if raw.empty:
+    history = as_known(config, Warehouse(config.require_warehouse_dsn()), night)
+    if history.bars.empty:
         raise SettingsError(
             f"no bars up to {as_of} that were known at {known_at}",
             "a night whose bars had been accepted by then",
             "Choose a later known_at",
         )
-    snapshot = _digest(config, night, raw, actions)
+    snapshot = history.digest
     store = Store(config.store_root)
     places = (
         keep.adjusted(domain, snapshot),
@@ -45,25 +44,25 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
         keep.tonight(domain, DEFAULT_SET.digest, snapshot),
     )
     if not all(store.has(place) for place in places):
-        adjusted = adjustment.adjust(raw, actions, config.calendar)
-        features = check_features(compute(adjusted, DEFAULT_SET, config.calendar), DEFAULT_SET.names)
+        adjusted = history.adjusted()
+        # Computed over every bar, kept for the days on which a symbol belonged.
+        features = compute(adjusted, DEFAULT_SET, config.calendar)
+        features = check_features(_of_members(features, history), DEFAULT_SET.names)
         tonight = features[features["ts"] == night.as_of].drop(columns="ts").reset_index(drop=True)
         manifest = {**keys(night), "snapshot": snapshot, "feature_set": DEFAULT_SET.digest}
         for place, frame in zip(places, (adjusted, _reference(adjusted, night), features, tonight), strict=True):
             store.put(place, frame, manifest)
-    log.info("features of %s: %d bars, snapshot %s", as_of, len(raw), snapshot[:16])
+    log.info("features of %s: %d bars, snapshot %s", as_of, len(history.bars), snapshot[:16])
     return keys(night, snapshot=snapshot)
 
 
-def _as_known(warehouse: Warehouse, night: Night) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return bars.bars_as_known(warehouse, night), bars.actions_as_known(warehouse, night)
-
-
-def _digest(config: Settings, night: Night, raw: pd.DataFrame, actions: pd.DataFrame) -> str:
-    """What adjusted bars and labels are made from: the data, and the code that turns it into them."""
-    code = (config.calendar, str(adjustment.REVISION), str(labels.REVISION))
-    parts = (night.domain, night.as_of.isoformat(), frame_digest(raw), frame_digest(actions), *code)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _of_members(features: pd.DataFrame, history: History) -> pd.DataFrame:
+    if history.member.all():
+        return features
+    outside = history.bars.loc[~history.member, ["symbol", "ts"]]
+    outside = pd.MultiIndex.from_frame(outside.rename(columns={"symbol": "entity"}))
+    kept = ~pd.MultiIndex.from_frame(features[["entity", "ts"]]).isin(outside)
+    return features[kept].reset_index(drop=True)
 
 
 def _reference(adjusted: pd.DataFrame, night: Night) -> pd.DataFrame:

@@ -1,38 +1,43 @@
-"""Vendor to landing: ask the source for the night's bars and keep what came, untouched."""
+"""Vendor to landing: ask the source for a span of bars and keep what comes, part by part, untouched."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from itertools import chain
+from uuid import uuid4
 
 import pandas as pd
 
-from ml import frames
 from ml.equity import sessions
-from ml.equity.derived_actions import derive_actions
 from ml.errors import ProviderError, ProviderUnavailable, SettingsError
-from ml.io.market_data import Received, provider
+from ml.frames import RECEIVED
+from ml.io.market_data import Part, Provider, Request, provider, universe_file
 from ml.io.store import Store, frame_digest
-from ml.io.warehouse import Warehouse, bars
+from ml.io.warehouse import Warehouse, bars, deliveries
+from ml.io.warehouse.deliveries import Delivery, Landed
 from ml.settings import Settings, settings
 from ml.steps.night import Keys
 
 log = logging.getLogger(__name__)
 
 DOMAIN = "equity"
+FRAMES = ("bars", "actions", "adj_close", "reference", "members")
+"""What a part may hold, each stored under its own name."""
 
 
-def run(as_of: str | None = None, due: datetime | None = None) -> Keys:
+def run(as_of: str | None = None, due: datetime | None = None, attempt: str | None = None) -> Keys:
     """Land one night's delivery; without `as_of`, the last session that the source has.
 
     due: the close that a scheduled night is for. A vendor that does not have it yet is waited for
     (ProviderUnavailable, so the task is retried); a shipped or a filed history is taken as it is.
+    attempt: who asks (see `deliveries.Delivery`); without one, somebody new.
     Returns the keys `ingest_id`, `domain` and `as_of`.
     """
     config = settings()
-    warehouse = Warehouse(config.require_warehouse_dsn())
-    source = provider(config)
-    _refuse_second_provider(warehouse, source.name)
+    source = _only_provider(config)
     last = sessions.last_session(config.calendar, min(source.last_session(), datetime.now(UTC).date()))
     if config.provider == "polygon" and due is not None:
         _require_due(config, last, due)
@@ -44,16 +49,74 @@ def run(as_of: str | None = None, due: datetime | None = None) -> Keys:
             "a session that the provider already has",
             "Wait for its data or choose an earlier as_of",
         )
-    received = source.fetch(config.history_start, session, config.symbols)
-    if received.bars.empty:
+    request = Request(_window_start(config, close), session, config.symbols)
+    return land(config, "night", close, request, attempt)
+
+
+def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, attempt: str | None) -> Keys:
+    """Land one delivery; a killed one, asked for again by the same attempt, gets only the parts it lacks."""
+    source = _only_provider(config)
+    warehouse, store = Warehouse(config.require_warehouse_dsn()), Store(config.store_root)
+    delivery = Delivery(
+        domain=DOMAIN,
+        kind=kind,
+        provider=source.name,
+        source=source.source,
+        as_of=as_of.to_pydatetime(),
+        window_start=request.start,
+        window_end=request.end,
+        symbols=request.symbols,
+        attempt=attempt or uuid4().hex,
+    )
+    ingest_id = int(deliveries.begin(warehouse, delivery)["ingest_id"])
+    have = {landed.part for landed in deliveries.parts(warehouse, ingest_id)}
+    for part in chain(source.deliver(request, have), _universe(config, have)):
+        deliveries.land(warehouse, ingest_id, _kept(store, source.name, part))
+    return _closed(warehouse, ingest_id, delivery)
+
+
+def _closed(warehouse: Warehouse, ingest_id: int, delivery: Delivery) -> Keys:
+    parts = deliveries.parts(warehouse, ingest_id)
+    rows = sum(part.received_rows for part in parts)
+    if not rows and delivery.kind == "night":
         raise ProviderError(
-            f"no bars from {received.source} between {config.history_start} and {session}",
+            f"no bars from {delivery.source} between {delivery.window_start} and {delivery.window_end}",
             "at least one bar",
             "Check AFTERBELL_SYMBOLS, AFTERBELL_HISTORY_START and the source itself",
         )
-    ingest_id = bars.record_landing(warehouse, _landed(config, source.name, close, session, received))
-    log.info("landed %d rows of %s as of %s, ingest %d", len(received.bars), received.source, session, ingest_id)
-    return {"ingest_id": str(ingest_id), "domain": DOMAIN, "as_of": close.isoformat()}
+    digest = hashlib.sha256("\n".join(f"{part.part} {part.digest}" for part in parts).encode()).hexdigest()
+    deliveries.close(warehouse, ingest_id, digest)
+    log.info("landed %d rows in %d parts from %s, ingest %d", rows, len(parts), delivery.source, ingest_id)
+    return {"ingest_id": str(ingest_id), "domain": DOMAIN, "as_of": delivery.as_of.isoformat()}
+
+
+def _universe(config: Settings, have: set[str]) -> Iterator[Part]:
+    """The list of AFTERBELL_UNIVERSE_PATH as one more part."""
+    if config.universe_path and "members" not in have:
+        yield Part("members", RECEIVED.empty(), members=universe_file.read(config.universe_path))
+
+
+def _kept(store: Store, provider_name: str, part: Part) -> Landed:
+    """Keep a part in the store by its content: what came before, and came again, is stored once."""
+    frames = {name: frame for name in FRAMES if (frame := getattr(part, name)) is not None}
+    digests = {name: frame_digest(frame) for name, frame in frames.items()}
+    digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in digests.items()).encode()).hexdigest()
+    key = f"landing/{DOMAIN}/{provider_name}/{digest[:32]}"
+    for name, frame in frames.items():
+        store.put(f"{key}/{name}", frame, {"part": part.name})
+    log.info("part %s: %d rows", part.name, len(part.bars))
+    return Landed(part.name, key, len(part.bars), digest)
+
+
+def _window_start(config: Settings, close: pd.Timestamp) -> date:
+    """A vendor over the wire is asked for the last sessions only, once the warehouse holds the history before them."""
+    if config.provider != "polygon":
+        return config.history_start
+    before = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions)
+    if not bars.rows_in_session(Warehouse(config.require_warehouse_dsn()), before.iloc[0].to_pydatetime()):
+        return config.history_start
+    start: date = sessions.session_of(config.calendar, before).iloc[0].date()
+    return start
 
 
 def _require_due(config: Settings, last: date, due: datetime) -> None:
@@ -64,48 +127,15 @@ def _require_due(config: Settings, last: date, due: datetime) -> None:
         )
 
 
-def _refuse_second_provider(warehouse: Warehouse, name: str) -> None:
-    """Two vendors never agree on every bar: mixed in one history, each would restate the other night after night."""
-    other = warehouse.row("ingest_other_provider", {"domain": DOMAIN, "provider": name})
+def _only_provider(config: Settings) -> Provider:
+    """The configured source. Two vendors never agree on every bar: in one history each would restate the other."""
+    source = provider(config)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    other = warehouse.row("ingest_other_provider", {"domain": DOMAIN, "provider": source.name})
     if other is not None:
         raise SettingsError(
-            f"bars of provider {other['provider']} in the warehouse and AFTERBELL_PROVIDER {name}",
+            f"bars of provider {other['provider']} in the warehouse and AFTERBELL_PROVIDER {source.name}",
             "one provider per warehouse",
             "Set AFTERBELL_HOME (or AFTERBELL_WAREHOUSE_DSN) to a place of its own for each provider",
         )
-
-
-def _landed(config: Settings, name: str, close: pd.Timestamp, session: date, received: Received) -> bars.Landing:
-    """Keep the delivery in the store, untouched, and say where."""
-    actions = _actions(received)
-    digest = frame_digest(received.bars)
-    key = f"landing/{DOMAIN}/{name}/{session}/{digest[:16]}-{frame_digest(actions)[:16]}"
-    store = Store(config.store_root)
-    store.put(f"{key}/bars", received.bars, {"source": received.source})
-    store.put(f"{key}/actions", actions, {"source": received.source})
-    return bars.Landing(
-        domain=DOMAIN,
-        provider=name,
-        source=received.source,
-        as_of=close.to_pydatetime(),
-        window_start=config.history_start,
-        window_end=session,
-        received_rows=len(received.bars),
-        landing_key=key,
-        received_digest=digest,
-    )
-
-
-def _actions(received: Received) -> pd.DataFrame:
-    if received.actions is not None:
-        return received.actions
-    if received.adj_close is not None:
-        return derive_actions(_usable(received.adj_close))
-    return frames.ACTIONS.empty()
-
-
-def _usable(adj_close: pd.DataFrame) -> pd.DataFrame:
-    """Rows fit to derive actions from; the others are bars that the checks will quarantine."""
-    positive = (adj_close["close"] > 0) & (adj_close["adj_close"] > 0) & adj_close["symbol"].notna()
-    once = ~adj_close.duplicated(["symbol", "date"], keep=False)
-    return adj_close[positive & once].dropna().sort_values(["symbol", "date"], ignore_index=True)
+    return source

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 
 import pandas as pd
 
 from ml.domain import Night
-from ml.equity import bar_rules, sessions
+from ml.equity import checks, identity, sessions
+from ml.equity.checks import CheckResult, NightFacts, RowReport
+from ml.equity.derived_actions import derive_actions
 from ml.errors import SuiteFailed
+from ml.frames import ACTIONS, BARS, QUARANTINE, REFERENCE
 from ml.io.store import Store
-from ml.io.warehouse import Warehouse, bars
-from ml.settings import settings
+from ml.io.warehouse import Warehouse, acceptance, bars, deliveries, quarantine
+from ml.io.warehouse.acceptance import Acceptance
+from ml.io.warehouse.connection import Row
+from ml.io.warehouse.deliveries import Landed
+from ml.settings import Settings, settings
 from ml.steps.night import Keys, keys
 
 log = logging.getLogger(__name__)
+
+ROWS_A_BATCH = 1_000_000
+CONTEXT = timedelta(days=90)
+"""How far back the checks look for what was usual: some sixty sessions."""
+
+
+@dataclass
+class Judged:
+    """What the checks found in the batches so far."""
+
+    quarantined: list[pd.DataFrame] = field(default_factory=list)
+    checks: list[list[CheckResult]] = field(default_factory=list)
+    evidence: list[CheckResult] = field(default_factory=list)
+    symbols: set[str] = field(default_factory=set)
+    by_session: Counter[pd.Timestamp] = field(default_factory=Counter)
+    tail: pd.DataFrame = field(default_factory=BARS.empty)
+    """The last sessions taken in: the context of the next batch."""
 
 
 def run(ingest_id: str) -> Keys:
@@ -24,45 +50,157 @@ def run(ingest_id: str) -> Keys:
     SuiteFailed, with every failed check in its message, leaves the bars as they were.
     """
     config = settings()
-    warehouse = Warehouse(config.require_warehouse_dsn())
-    ingest = bars.landing(warehouse, int(ingest_id))
+    warehouse, store = Warehouse(config.require_warehouse_dsn()), Store(config.store_root)
+    ingest = deliveries.find(warehouse, int(ingest_id))
     if ingest["status"] == "accepted":
         log.info("ingest %s was accepted before", ingest_id)
-        return keys(Night(ingest["domain"], ingest["as_of"].astimezone(UTC), ingest["known_at"].astimezone(UTC)))
-    store = Store(config.store_root)
-    as_of = pd.Timestamp(ingest["as_of"]).tz_convert("UTC")
-    rows = bar_rules.check_rows(store.get(f"{ingest['landing_key']}/bars"), config.calendar, as_of)
-    night = bar_rules.check_night(
-        rows.accepted,
-        len(rows.quarantined),
-        int(ingest["received_rows"]),
-        _rows_before(warehouse, config.calendar, as_of),
-        as_of,
-        config.quarantine_budget,
-        config.min_rows_ratio,
-    )
-    actions = store.get(f"{ingest['landing_key']}/actions")
-    checks = [*rows.results, bar_rules.check_actions(rows.accepted, actions, config.calendar), *night]
-    evidence = [vars(check) for check in checks]
-    failed = [check for check in night if not check.passed and check.severity == "fail"]
-    if failed:
-        bars.refuse(warehouse, ingest, rows.quarantined, evidence)
-        raise _suite_failed(failed)
-    done = bars.accept(warehouse, ingest, rows.accepted, actions, rows.quarantined, evidence)
+        return _keys(ingest, ingest["known_at"])
+    before = bars.rows_in_session(warehouse, _session_before(config.calendar, _as_of(ingest)).to_pydatetime())
+    parts = deliveries.parts(warehouse, int(ingest_id))
+    judged = Judged()
+    try:
+        with acceptance.accepting(warehouse, ingest) as taking:
+            actions = _take_all(config, store, parts, taking, ingest, judged)
+            taking.actions(actions, sorted(judged.symbols))
+            evidence = _judge(config, ingest, judged, taking, before)
+            taking.finish(_quarantined(judged), [vars(check) for check in evidence])
+    except SuiteFailed:
+        acceptance.refuse(warehouse, ingest, _quarantined(judged), [vars(check) for check in judged.evidence])
+        raise
+    counts = taking.counts
     log.info(
-        "ingest %s: %d inserted, %d restated, %d unchanged, %d quarantined",
-        ingest_id, done.inserted, done.restated, done.unchanged, done.quarantined,
-    )  # fmt: skip
-    return keys(Night(ingest["domain"], ingest["as_of"].astimezone(UTC), done.known_at.astimezone(UTC)))
+        "ingest %s: %d inserted, %d restated, %d unchanged",
+        ingest_id,
+        counts.inserted,
+        counts.restated,
+        counts.unchanged,
+    )
+    return _keys(ingest, taking.known_at)
 
 
-def _rows_before(warehouse: Warehouse, calendar: str, as_of: pd.Timestamp) -> int | None:
-    """How many symbols had a bar in the session before; None when the warehouse knows none."""
-    before = sessions.later_close(calendar, pd.Series([as_of]), -1).iloc[0]
-    return bars.rows_in_session(warehouse, before.to_pydatetime()) or None
+def _take_all(
+    config: Settings, store: Store, parts: list[Landed], taking: Acceptance, ingest: Row, judged: Judged
+) -> pd.DataFrame:
+    """Check and take every batch; returns the delivery's ACTIONS."""
+    released = quarantine.released(taking)
+    for reference in _found(store, parts, "reference"):
+        taking.reference(_checked(reference))
+    for members in _found(store, parts, "members"):
+        taking.members(members)
+    actions = _actions(store, parts)
+    for batch in _batches(store, parts):
+        report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
+        _check_context(config, report, actions, taking, judged)
+        taking.take(report.accepted)
+        judged.quarantined.append(report.quarantined)
+        judged.by_session.update(report.accepted["ts"].value_counts().to_dict())
+        judged.symbols.update(report.accepted["symbol"].unique())
+        log.info("%d rows checked, %d quarantined", len(batch), len(report.quarantined))
+    return actions
 
 
-def _suite_failed(failed: list[bar_rules.CheckResult]) -> SuiteFailed:
+def _check_context(
+    config: Settings, report: RowReport, actions: pd.DataFrame, taking: Acceptance, judged: Judged
+) -> None:
+    accepted = report.accepted
+    judged.checks.append(report.results)
+    if accepted.empty:
+        return
+    first, last = accepted["ts"].min(), accepted["ts"].max()
+    symbols = accepted["symbol"].unique()
+    context = taking.context(list(symbols), first - CONTEXT, first)
+    tail = judged.tail[(judged.tail["ts"] < first) & judged.tail["symbol"].isin(symbols)]
+    together = pd.concat([context, tail, accepted]).drop_duplicates(["symbol", "ts"], keep="last")
+    together = together.sort_values(["symbol", "ts"], ignore_index=True)
+    own = actions[actions["symbol"].isin(symbols)].reset_index(drop=True)
+    judged.checks[-1] = [
+        *report.results,
+        *checks.check_context(together, first, own, config.calendar),
+        *checks.check_actions(together, first, own, config.calendar),
+    ]
+    judged.tail = accepted[accepted["ts"] > last - CONTEXT]
+
+
+def _judge(config: Settings, ingest: Row, judged: Judged, taking: Acceptance, before: int) -> list[CheckResult]:
+    """All results of the delivery; SuiteFailed when one of severity "fail" did not pass."""
+    counts, as_of = taking.counts, _as_of(ingest)
+    facts = NightFacts(
+        as_of=as_of,
+        received=int(ingest["received_rows"]),
+        quarantined=sum(len(rows) for rows in judged.quarantined),
+        tonight=judged.by_session[as_of] if ingest["kind"] == "night" else None,
+        before=before or judged.by_session[_session_before(config.calendar, as_of)] or None,
+        overlapping=counts.overlapping,
+        restated=counts.restated,
+        restated_examples="; ".join(counts.examples),
+    )
+    night = checks.check_night(facts, config.quarantine_budget, config.min_rows_ratio, config.restatement_budget)
+    judged.evidence = [*checks.combined(judged.checks), *night]
+    failed = [check for check in judged.evidence if not check.passed and check.severity == "fail"]
+    if failed:
+        raise _suite_failed(failed)
+    return judged.evidence
+
+
+def _batches(store: Store, parts: list[Landed]) -> Iterator[pd.DataFrame]:
+    """The received rows, some parts at a time: many small ones together, so that each check is set up seldom."""
+    batch: list[pd.DataFrame] = []
+    for part in parts:
+        if part.received_rows:
+            batch.append(store.get(f"{part.store_key}/bars"))
+        if sum(len(rows) for rows in batch) >= ROWS_A_BATCH:
+            yield pd.concat(batch, ignore_index=True)
+            batch = []
+    if batch:
+        yield pd.concat(batch, ignore_index=True)
+
+
+def _actions(store: Store, parts: list[Landed]) -> pd.DataFrame:
+    """The delivery's ACTIONS: as the source gives them, or read back from its adjusted closes."""
+    given = _found(store, parts, "actions")
+    adjusted = _found(store, parts, "adj_close")
+    if adjusted:
+        given.append(derive_actions(_usable(pd.concat(adjusted, ignore_index=True))))
+    together = pd.concat([ACTIONS.empty(), *given], ignore_index=True)
+    return ACTIONS.cast(together.drop_duplicates(list(ACTIONS.key), keep="last").sort_values(list(ACTIONS.key)))
+
+
+def _found(store: Store, parts: list[Landed], name: str) -> list[pd.DataFrame]:
+    """The frames called `name` of the parts that have one."""
+    return [store.get(f"{p.store_key}/{name}") for p in parts if store.has(f"{p.store_key}/{name}")]
+
+
+def _checked(reference: pd.DataFrame) -> pd.DataFrame:
+    """REFERENCE with intervals that fit together; of several rows on an instrument the last one's facts count."""
+    facts = reference.drop(columns=["symbol", "valid_from", "valid_to"]).drop_duplicates("instrument", keep="last")
+    return REFERENCE.cast(identity.tickers_of(reference).merge(facts, on="instrument", how="left"))
+
+
+def _usable(adj_close: pd.DataFrame) -> pd.DataFrame:
+    """Rows fit to derive actions from; the others are bars that the checks will quarantine."""
+    positive = (adj_close["close"] > 0) & (adj_close["adj_close"] > 0) & adj_close["symbol"].notna()
+    once = ~adj_close.duplicated(["symbol", "date"], keep=False)
+    return adj_close[positive & once].dropna().sort_values(["symbol", "date"], ignore_index=True)
+
+
+def _session_before(calendar: str, as_of: pd.Timestamp) -> pd.Timestamp:
+    before: pd.Timestamp = sessions.later_close(calendar, pd.Series([as_of]), -1).iloc[0]
+    return before
+
+
+def _quarantined(judged: Judged) -> pd.DataFrame:
+    return pd.concat([QUARANTINE.empty(), *judged.quarantined], ignore_index=True)
+
+
+def _as_of(ingest: Row) -> pd.Timestamp:
+    return pd.Timestamp(ingest["as_of"]).tz_convert("UTC")
+
+
+def _keys(ingest: Row, known_at: pd.Timestamp) -> Keys:
+    return keys(Night(ingest["domain"], ingest["as_of"].astimezone(UTC), known_at.astimezone(UTC)))
+
+
+def _suite_failed(failed: list[CheckResult]) -> SuiteFailed:
     return SuiteFailed(
         "; ".join(f"{check.check}: {check.observed}" for check in failed),
         "; ".join(f"{check.check}: {check.expected}" for check in failed),

@@ -1,4 +1,4 @@
-"""The page "Predictions" and the JSON that it reads, behind Airflow's log-in.
+"""The pages "Predictions" and "Data quality" and the JSON that they read, behind Airflow's log-in.
 
 No logic of its own: it serves what the views give. The log-in is demanded of the whole application,
 so every file goes through a route (mounted static files would not ask for it), and FastAPI's own
@@ -76,13 +76,19 @@ def explain(_: Request, error: AfterbellError) -> JSONResponse:
 
 @app.get("/")
 def page() -> FileResponse:
-    """The page itself."""
+    """The page of predictions."""
     return FileResponse(FILES / "page.html", media_type="text/html; charset=utf-8")
+
+
+@app.get("/quality/")
+def quality_page() -> FileResponse:
+    """The report on one delivery of bars."""
+    return FileResponse(FILES / "quality.html", media_type="text/html; charset=utf-8")
 
 
 @app.get("/{name}.{kind}")
 def asset(name: str, kind: str) -> FileResponse:
-    """The page's style sheet, scripts and icons; nothing else of this folder."""
+    """The style sheet, scripts and icons of the pages; nothing else of this folder."""
     media = ASSETS.get(f"{name}.{kind}")
     if media is None:
         raise HTTPException(404, "No such file")
@@ -94,8 +100,11 @@ ASSETS = {
     "page.js": "text/javascript; charset=utf-8",
     "chart.js": "text/javascript; charset=utf-8",
     "show.js": "text/javascript; charset=utf-8",
+    "table.js": "text/javascript; charset=utf-8",
+    "quality.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
+    "icon-quality.svg": "image/svg+xml",
 }
 
 
@@ -130,3 +139,30 @@ def series(symbol: Text) -> dict[str, Any]:
         "actions": serving.actions(symbol),
         "predictions": {horizon: serving.prediction_series(symbol, horizon) for horizon in horizons},
     }
+
+
+@app.get("/api/quality/runs")
+def quality_runs() -> list[dict[str, Any]]:
+    """The last deliveries of bars."""
+    return serving.ingest_runs()
+
+
+@app.get("/api/quality")
+def quality(ingest: int | None = None, run: Text | None = None) -> dict[str, Any]:
+    """One delivery, its checks and its refused rows: by number, by Airflow run, or else the last one."""
+    found = serving.ingest_run(ingest, run)
+    if found is None and (ingest is not None or run is not None):
+        raise HTTPException(404, f"No bars were asked for by {run!r}" if run else f"No delivery {ingest}")
+    if found is None:
+        return {"run": None, "checks": [], "quarantine": []}
+    number = found["ingest_id"]
+    return {"run": found, "checks": serving.checks(number), "quarantine": serving.quarantine(number)}
+
+
+@app.get("/api/quality/sessions")
+def quality_sessions(ingest: int) -> list[dict[str, Any]]:
+    """Bars and refused rows of the sessions before a delivery's night."""
+    found = serving.ingest_run(ingest)
+    if found is None:
+        raise HTTPException(404, f"No delivery {ingest}")
+    return serving.session_counts(found["as_of"])

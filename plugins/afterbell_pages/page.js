@@ -4,6 +4,7 @@ import { chart } from "./chart.js";
 import {
   ago, change, count, date, direction, fixed, instant, longDate, make, price, probability, range, share, skill, target,
 } from "./show.js";
+import { fillBody, fillHead, followAirflowTheme, get } from "./table.js";
 
 const AGAIN_MS = 60_000;
 const ROWS_AT_ONCE = 300;
@@ -43,19 +44,6 @@ function opener(row) {
 
 function versus(score, baseline) {
   return make("span", {}, [fixed(score, 4), make("span", { class: "muted" }, ` / baseline ${fixed(baseline, 4)}`)]);
-}
-
-async function get(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
-  if (answer.status === 401) {
-    location.reload();
-    throw new Error("You are logged out.");
-  }
-  if (!answer.ok) {
-    const body = await answer.json().catch(() => ({}));
-    throw new Error(typeof body.detail === "string" ? body.detail : `The server answered ${answer.status}.`);
-  }
-  return answer.json();
 }
 
 async function load() {
@@ -125,22 +113,13 @@ function compare(a, b) {
 
 function renderPredictions() {
   const rows = chosenRows();
-  fillBody($("predictions"), COLUMNS, rows.slice(0, state.limit));
+  fillBody($("predictions"), COLUMNS, rows.slice(0, state.limit), (line, row) => {
+    Object.assign(line.dataset, { symbol: row.symbol, horizon: row.horizon });
+  });
   $("count").textContent = `${count(rows.length)} of ${count(state.rows.length)}`;
   $("nothing").hidden = rows.length > 0;
   $("more").hidden = rows.length <= state.limit;
   $("more").textContent = `Show all ${count(rows.length)}`;
-}
-
-function fillBody(table, columns, rows) {
-  table.tBodies[0].replaceChildren(...rows.map((row) => {
-    const line = make("tr", {}, columns.map((column) => make(column.head ? "th" : "td", {
-      scope: column.head ? "row" : null, class: column.number ? "number" : null, "data-label": column.name,
-    }, column.cell(row))));
-    line.dataset.symbol = row.symbol ?? "";
-    line.dataset.horizon = row.horizon;
-    return line;
-  }));
 }
 
 function renderHeads() {
@@ -200,18 +179,6 @@ function outlook(row, chosen) {
   ]);
 }
 
-// Inside Airflow the page takes on the theme chosen there; elsewhere the system's.
-function followAirflowTheme() {
-  if (window.parent === window) return;
-  const root = window.parent.document.documentElement;
-  const follow = () => {
-    const theme = ["dark", "light"].find((name) => root.classList.contains(name));
-    document.documentElement.style.colorScheme = theme ?? "";
-  };
-  new MutationObserver(follow).observe(root, { attributes: true, attributeFilter: ["class"] });
-  follow();
-}
-
 function listen() {
   $("filters").addEventListener("input", (event) => {
     if (event.target === $("sort")) return;
@@ -244,8 +211,7 @@ function listen() {
 followAirflowTheme();
 $("sort").append(...COLUMNS.flatMap((column, index) => [false, true].map((descending) =>
   make("option", { value: `${index} ${descending}` }, `${column.name} ${descending ? "↓" : "↑"}`))));
-$("champions").tHead.rows[0].append(...CHAMPIONS.map((column) =>
-  make("th", { scope: "col", class: column.number ? "number" : null }, column.name)));
+fillHead($("champions"), CHAMPIONS);
 renderHeads();
 listen();
 load();

@@ -7,7 +7,8 @@
 
 create role airflow login password :'airflow_password';
 create role mlflow login password :'mlflow_password';
-create role afterbell login password :'warehouse_password';
+-- A backup is proved by restoring it into a database made for that.
+create role afterbell login createdb password :'warehouse_password';
 create role afterbell_reader login password :'reader_password';
 
 -- Habits of a reader's sessions. They are no wall (a session may change them): the grants are.

@@ -3,7 +3,7 @@ update market.actions a
 set superseded_at = %(known_at)s
 where a.superseded_at is null
     and a.ex_date between %(window_start)s and %(window_end)s
-    and exists (select 1 from incoming_bars b where b.symbol = a.symbol)
+    and a.symbol = any(%(symbols)s)
     and not exists (
         select 1
         from incoming_actions i

@@ -5,10 +5,7 @@ set
     low = i.low,
     close = i.close,
     volume = i.volume,
-    known_at = %(known_at)s,
-    ingest_id = %(ingest_id)s
+    known_at = i.known_at,
+    ingest_id = i.ingest_id
 from incoming_bars i
-where b.timeframe = %(timeframe)s
-    and b.symbol = i.symbol
-    and b.ts = i.ts
-    and (b.open, b.high, b.low, b.close, b.volume) is distinct from (i.open, i.high, i.low, i.close, i.volume);
+where b.timeframe = i.timeframe and b.symbol_id = i.symbol_id and b.ts = i.ts;

@@ -1,1 +1,1 @@
-copy incoming_bars from stdin with (format csv);
+copy incoming_bars from stdin with (format binary);

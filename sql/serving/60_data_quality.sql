@@ -20,6 +20,8 @@ select
     c.observed,
     c.expected,
     c.unexpected_rows,
-    c.checked_at
+    c.checked_at,
+    r.kind,
+    r.attempt
 from market.ingest_runs r
 left join market.check_results c using (ingest_id);

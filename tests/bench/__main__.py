@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2.extras import execute_batch
 
 from ml.domain import Night, Target
-from ml.equity import adjustment, bar_rules, labels, sessions
+from ml.equity import adjustment, checks, labels, sessions
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.estimators.boosting import XGBoost
@@ -65,7 +65,7 @@ def main() -> None:
 def _market(symbols: int, years: int) -> Market:
     received = invented([f"S{i:04d}" for i in range(symbols)], date(2015 - years, 1, 1), date(2014, 12, 31))
     as_of = sessions.close_of(CALENDAR, received["date"].max())
-    return Market(received, bar_rules.to_bars(received, CALENDAR), as_of)
+    return Market(received, checks.to_bars(received, CALENDAR), as_of)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def _warehouse() -> Iterator[Warehouse]:
 
 def _checks(market: Market) -> list[Measured]:
     def check() -> None:
-        bar_rules.check_rows(market.received, CALENDAR, market.as_of)
+        checks.check_rows(market.received, CALENDAR, market.as_of)
 
     return [measure("checks", "Great Expectations, 20 row rules", len(market.bars), "rows", check)]
 

@@ -11,7 +11,10 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from ml.settings import HORIZONS, REPOSITORY
 
-DAGS = {"equity_ingest", "equity_features", "equity_predict", "equity_retrain"}
+DAGS = {
+    *("equity_ingest", "equity_features", "equity_predict", "equity_retrain"),
+    *("equity_backfill", "equity_quarantine", "warehouse_maintenance"),
+}
 MAX_LINES = 150
 
 

@@ -78,7 +78,7 @@ def test_rounding_alone_is_no_action() -> None:
 def test_each_kind_is_told_apart() -> None:
     close = [30.0, 15.0, 14.0, 13.0, 26.0, 26.0, 26.0]
     # Later actions scale earlier bars: a 2:1 split on day 1, 0.7 paid on day 2, a 1:2 reverse split on day 4.
-    m_split, m_dividend, m_reverse = 1 / 2, 1 - 0.7 / 15, 2.0
+    m_split, m_dividend, m_reverse = 1 / 2, 14 / (14 + 0.7), 2.0
     factor = [m_split * m_dividend * m_reverse, m_dividend * m_reverse, m_reverse, m_reverse, 1.0, 1.0, 1.0]
     got = derive_actions(made(close, factor, 1e-6))
     assert got["kind"].tolist() == ["split", "dividend", "split"]

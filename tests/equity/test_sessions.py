@@ -116,3 +116,70 @@ def test_as_of_is_read_as_a_session_or_as_its_close(text: str) -> None:
 def test_an_as_of_that_cannot_be_used_is_refused_with_what_could(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         sessions.parse_as_of(NYSE, text, now=datetime(2013, 3, 4, 20, 59, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("calendar", "session", "close"),
+    [
+        ("XKRX", "2024-02-08", "2024-02-08T06:30"),  # 15:30 in Seoul, which has no summer time
+        ("XKRX", "2024-07-01", "2024-07-01T06:30"),
+        ("XKRX", "2019-11-14", "2019-11-14T07:30"),  # the day of the university entrance examination: an hour later
+        ("XKRX", "2015-07-01", "2015-07-01T06:00"),  # until July 2016 at 15:00
+        ("24/7", "2024-03-10", "2024-03-11T00:00"),  # a Sunday, and the night of New York's change of clocks
+        ("24/7", "2024-12-25", "2024-12-26T00:00"),
+        ("XNYS", "2024-07-03", "2024-07-03T17:00"),  # 13:00 before Independence Day
+        ("XSHG", "2024-02-08", "2024-02-08T07:00"),
+        ("XLON", "2024-12-24", "2024-12-24T12:30"),
+    ],
+)
+def test_known_closes_of_other_markets(calendar: str, session: str, close: str) -> None:
+    day = date.fromisoformat(session)
+    assert sessions.close_of(calendar, day) == instant(close)
+    assert sessions.session_of(calendar, pd.Series([instant(close)])).tolist() == [pd.Timestamp(session)]
+    assert sessions.parse_as_of(calendar, session) == sessions.parse_as_of(calendar, f"{close}Z") == instant(close)
+    assert sessions.latest_close(calendar, instant(close)) == instant(close)
+    assert sessions.last_session(calendar, day) == day
+
+
+@pytest.mark.parametrize(
+    ("calendar", "day", "why"),
+    [
+        ("XNYS", "2013-11-28", "holiday"),
+        ("XNYS", "2013-11-30", "weekend"),
+        ("XNYS", "2012-10-29", "holiday"),  # the storm
+        ("XNYS", "2013-11-29", None),
+        ("XKRX", "2024-02-09", "holiday"),  # the Lunar New Year of 2024 was Saturday the 10th
+        ("XKRX", "2024-02-12", "holiday"),  # and its substitute
+        ("XKRX", "2024-02-10", "weekend"),
+        ("XKRX", "2024-02-13", None),
+        ("XKRX", "2023-09-28", "holiday"),  # Chuseok
+        ("XKRX", "2023-12-29", "holiday"),  # the last trading day of a year is the 28th
+        ("XNYS", "2024-02-09", None),
+        ("24/7", "2024-02-10", None),
+        ("24/7", "2024-12-25", None),
+    ],
+)
+def test_a_day_without_a_session_has_a_reason(calendar: str, day: str, why: str | None) -> None:
+    assert sessions.why_closed(calendar, date.fromisoformat(day)) == why
+
+
+def test_sessions_come_as_rows_for_the_warehouse() -> None:
+    week = sessions.table(NYSE, date(2013, 11, 27), date(2013, 12, 1))
+    assert week["calendar"].tolist() == [NYSE, NYSE]
+    assert [str(day.date()) for day in week["session"]] == ["2013-11-27", "2013-11-29"]
+    assert week["opens_at"].tolist() == [instant("2013-11-27T14:30"), instant("2013-11-29T14:30")]
+    assert week["closes_at"].tolist() == [instant("2013-11-27T21:00"), instant("2013-11-29T18:00")]
+    assert week["is_early_close"].tolist() == [False, True]
+    assert sessions.table("24/7", date(2024, 2, 10), date(2024, 2, 11))["opens_at"].tolist() == [
+        instant("2024-02-10"),
+        instant("2024-02-11"),
+    ]
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "XKRX", "24/7", "XLON", "XTKS", "XASX", "XHKG", "BVMF", "CMES"])
+def test_a_session_is_the_day_of_the_microsecond_before_its_close(calendar: str) -> None:
+    """So SQL tells a bar's session without a calendar (market.session_of)."""
+    every = sessions.table(calendar, date(2007, 1, 1), date(2025, 12, 31))
+    before = (every["closes_at"] - pd.Timedelta(microseconds=1)).dt.tz_localize(None).dt.normalize()
+    assert len(every) > 4000
+    assert before.tolist() == every["session"].tolist()

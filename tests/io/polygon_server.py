@@ -1,9 +1,10 @@
 """A local HTTP server that speaks Polygon's wire format, for the real client to talk to.
 
     with serve(bars, actions) as vendor:
-        Polygon(vendor.key, vendor.url).fetch(...)
+        Polygon(vendor.key, vendor.url, Unhurried()).deliver(...)
 
-`bars` is a frame as RECEIVED (or its columns), `actions` as ACTIONS. Faults are planted with `plant`.
+`bars` is a frame as RECEIVED (or its columns), `actions` as ACTIONS. Splits, dividends and tickers can also be given
+as the vendor writes them. Faults are planted with `plant`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -40,11 +41,38 @@ class Fault:
     times: int
     headers: dict[str, str]
     seconds: float
+    drip: float
+
+
+class Unhurried:
+    """A Pacer that never sleeps and keeps what it was told: seconds waited and paused, failures since an answer."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.pauses: list[float] = []
+        self.failures = 0
+
+    def wait(self, at_least: float = 0.0) -> None:
+        self.waits.append(at_least)
+
+    def answered(self) -> None:
+        self.failures = 0
+
+    def failed(self) -> None:
+        self.failures += 1
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
 
 @dataclass
 class Vendor:
-    """The state of one running server; `requests` are the paths with their queries, in order."""
+    """The state of one running server; `requests` are the paths with their queries, in order.
+
+    splits, dividends: rows as the vendor writes them, beside those of `actions`.
+    tickers: listings with their details, e.g. ticker, active, composite_figi, list_date, delisted_utc.
+    events: by FIGI or ticker, the date and the new ticker of each change.
+    """
 
     bars: pd.DataFrame
     actions: pd.DataFrame
@@ -53,6 +81,10 @@ class Vendor:
     key: str = KEY
     page_size: int = 50_000
     url: str = ""
+    splits: list[dict[str, Any]] = field(default_factory=list)
+    dividends: list[dict[str, Any]] = field(default_factory=list)
+    tickers: list[dict[str, Any]] = field(default_factory=list)
+    events: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -65,9 +97,10 @@ class Vendor:
         times: int = 1_000,
         headers: dict[str, str] | None = None,
         seconds: float = 0,
+        drip: float = 0,
     ) -> None:
-        """Answer requests for `path` with this status and body, after this many seconds."""
-        self.faults.append(Fault(path, status, body, times, headers or {}, seconds))
+        """Answer requests for `path` with this status and body, after this many seconds, a byte each `drip` seconds."""
+        self.faults.append(Fault(path, status, body, times, headers or {}, seconds, drip))
 
     def fault_for(self, path: str) -> Fault | None:
         for fault in self.faults:
@@ -118,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.vendor.fault_for(self.path)
         if fault is not None:
             time.sleep(fault.seconds)
-            self._answer(fault.status, fault.body, fault.headers)
+            self._answer(fault.status, fault.body, fault.headers, fault.drip)
             return
         if self.headers.get("Authorization") != f"Bearer {self.vendor.key}":
             self._json(401, {"status": "ERROR", "request_id": "0", "error": "Unknown API Key"})
@@ -127,22 +160,27 @@ class _Handler(BaseHTTPRequestHandler):
         for pattern, route in _ROUTES:
             match = re.fullmatch(pattern, address.path)
             if match:
-                self._json(200, route(self.vendor, address.path, dict(parse_qsl(address.query)), *match.groups()))
-                return
-        self._json(404, {"status": "NOT_FOUND", "request_id": "0", "error": "Not found"})
+                names = [unquote(part) for part in match.groups()]
+                found = route(self.vendor, address.path, dict(parse_qsl(address.query)), *names)
+                if found is not None:
+                    self._json(200, found)
+                    return
+        self._json(404, {"status": "NOT_FOUND", "request_id": "0", "message": "Not found."})
 
     def _json(self, status: int, body: dict[str, Any]) -> None:
         self._answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _answer(self, status: int, body: bytes, headers: dict[str, str], drip: float = 0) -> None:
         if "gzip" in self.headers.get("Accept-Encoding", "") and "Content-Encoding" not in headers:
             body, headers = gzip.compress(body, 1), {**headers, "Content-Encoding": "gzip"}
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        self.send_response_only(status)
+        for name, value in {"Content-Length": str(len(body)), "Date": self.date_time_string(), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(body)
+            for piece in [bytes([byte]) for byte in body] if drip else [body]:
+                self.wfile.write(piece)
+                time.sleep(drip)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -158,7 +196,9 @@ def _aggs(vendor: Vendor, path: str, query: dict[str, str], ticker: str, *span: 
         rows.reverse()
     page = _page(vendor, path, query, rows)
     head = {"ticker": ticker, "adjusted": query.get("adjusted", "true") == "true", "queryCount": len(rows)}
-    return {**head, "resultsCount": len(rows), **page} if rows else {**head, "resultsCount": 0, "status": "OK"}
+    return (
+        {**head, "resultsCount": len(page["results"]), **page} if rows else {**head, "resultsCount": 0, "status": "OK"}
+    )
 
 
 def _grouped(vendor: Vendor, path: str, query: dict[str, str], day: str) -> dict[str, Any]:
@@ -180,6 +220,7 @@ def _splits(vendor: Vendor, path: str, query: dict[str, str]) -> dict[str, Any]:
         }
         for row in _records(_chosen(vendor, query, "split", "execution_date"))
     ]
+    rows += _written(vendor.splits, query, "execution_date")
     return _page(vendor, path, query, rows)
 
 
@@ -189,14 +230,47 @@ def _dividends(vendor: Vendor, path: str, query: dict[str, str]) -> dict[str, An
             "id": f"E{row.Index}",
             "cash_amount": row.value,
             "currency": "USD",
-            "dividend_type": "CD",
+            "dividend_type": "SC" if row.kind == "special_dividend" else "CD",
             "ex_dividend_date": f"{row.ex_date:%Y-%m-%d}",
             "frequency": 4,
             "ticker": row.symbol,
         }
-        for row in _records(_chosen(vendor, query, "dividend", "ex_dividend_date"))
+        for kind in ("dividend", "special_dividend")
+        for row in _records(_chosen(vendor, query, kind, "ex_dividend_date"))
+    ]
+    rows += _written(vendor.dividends, query, "ex_dividend_date")
+    return _page(vendor, path, query, rows)
+
+
+def _tickers(vendor: Vendor, path: str, query: dict[str, str]) -> dict[str, Any]:
+    """The listings, without what only the details tell."""
+    rows = [
+        {name: value for name, value in row.items() if name not in ("list_date", "sic_description")}
+        for row in sorted(vendor.tickers, key=lambda row: str(row["ticker"]))
+        if row["active"] == (query.get("active", "true") == "true")
+        and query.get("ticker", row["ticker"]) == row["ticker"]
+        and query.get("market", "stocks") == row.get("market", "stocks")
     ]
     return _page(vendor, path, query, rows)
+
+
+def _details(vendor: Vendor, path: str, query: dict[str, str], ticker: str) -> dict[str, Any] | None:
+    day = query.get("date", "9999")
+    for row in vendor.tickers:
+        began, ended = row.get("list_date", "0001"), row.get("delisted_utc", "9999-12-31")
+        if row["ticker"] == ticker and began <= day <= ended[:10]:
+            return {"results": row, "status": "OK", "request_id": "0"}
+    return None
+
+
+def _events(vendor: Vendor, path: str, query: dict[str, str], identifier: str) -> dict[str, Any] | None:
+    if identifier not in vendor.events:
+        return None
+    events = [
+        {"type": "ticker_change", "date": day, "ticker_change": {"ticker": ticker}}
+        for day, ticker in vendor.events[identifier]
+    ]
+    return {"results": {"name": identifier, "events": events}, "status": "OK", "request_id": "0"}
 
 
 def _status(vendor: Vendor, path: str, query: dict[str, str]) -> dict[str, Any]:
@@ -210,11 +284,14 @@ def _status(vendor: Vendor, path: str, query: dict[str, str]) -> dict[str, Any]:
     }
 
 
-_ROUTES: list[tuple[str, Callable[..., dict[str, Any]]]] = [
+_ROUTES: list[tuple[str, Callable[..., dict[str, Any] | None]]] = [
     (r"/v2/aggs/ticker/([^/]+)/range/1/day/([\d-]+)/([\d-]+)", _aggs),
     (r"/v2/aggs/grouped/locale/us/market/stocks/([\d-]+)", _grouped),
     (r"/v3/reference/splits", _splits),
     (r"/v3/reference/dividends", _dividends),
+    (r"/v3/reference/tickers", _tickers),
+    (r"/v3/reference/tickers/([^/]+)", _details),
+    (r"/vX/reference/tickers/([^/]+)/events", _events),
     (r"/v1/marketstatus/now", _status),
 ]
 
@@ -234,6 +311,12 @@ def _chosen(vendor: Vendor, query: dict[str, str], kind: str, day: str) -> pd.Da
     if "ticker" in query:
         rows = rows[rows["symbol"] == query["ticker"]]
     return rows[_between(rows["ex_date"], query.get(f"{day}.gte", "0001"), query.get(f"{day}.lte", "9999"))]
+
+
+def _written(rows: list[dict[str, Any]], query: dict[str, str], day: str) -> list[dict[str, Any]]:
+    first, last = query.get(f"{day}.gte", "0001"), query.get(f"{day}.lte", "9999")
+    mine = [row for row in rows if query.get("ticker", row.get("ticker")) == row.get("ticker")]
+    return [row for row in mine if first <= str(row.get(day, first)) <= last]
 
 
 def _between(days: pd.Series[Any], first: str, last: str) -> pd.Series[bool]:

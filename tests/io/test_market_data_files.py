@@ -17,11 +17,11 @@ from pandas.testing import assert_frame_equal
 
 from ml.errors import ProviderError, SettingsError
 from ml.frames import ACTIONS, RECEIVED
-from ml.io.market_data import ADJ_CLOSE, Received, provider
+from ml.io.market_data import ADJ_CLOSE, Part, Request, provider
 from ml.io.market_data.files import Files
 from ml.settings import Settings
 
-ALWAYS = (date(1990, 1, 1), date(2030, 1, 1))
+ALWAYS = Request(date(1990, 1, 1), date(2030, 1, 1))
 HEADER = "symbol,date,open,high,low,close,volume"
 AAA = "AAA,2012-01-03,10,12,9,11,1000\nAAA,2012-01-04,11,13,10,12,2000\n"
 BBB = "BBB,2012-01-03,20,22,19,21.5,3000\n"
@@ -44,14 +44,22 @@ def expected() -> pd.DataFrame:
 
 def write(folder: Path, text: str, name: str = "bars.csv") -> Path:
     path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
-def read(path: Path, columns: dict[str, str] | None = None, symbols: tuple[str, ...] = ()) -> Received:
-    received = Files(path, columns).fetch(*ALWAYS, symbols)
-    RECEIVED.check(received.bars)
-    return received
+def bars_of(source: Files, request: Request = ALWAYS) -> pd.DataFrame:
+    """The bars of all parts, one below the other."""
+    bars = [part.bars for part in source.deliver(request, ())]
+    return RECEIVED.check(pd.concat([RECEIVED.empty(), *bars], ignore_index=True))
+
+
+def read(path: Path, columns: dict[str, str] | None = None, symbols: tuple[str, ...] = ()) -> Part:
+    """The only part of files whose bars are all of one year."""
+    [part] = Files(path, columns).deliver(Request(ALWAYS.start, ALWAYS.end, symbols), ())
+    RECEIVED.check(part.bars)
+    return part
 
 
 def to_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -68,7 +76,7 @@ def test_the_same_bars_are_read_from_csv_gzip_and_parquet_alone_or_in_a_folder(t
         assert_frame_equal(read(path).bars, expected())
     thrice = read(tmp_path)
     assert_frame_equal(thrice.bars, pd.concat([expected()] * 3, ignore_index=True))
-    assert thrice.source == f"files: {tmp_path.name}, 3 files"
+    assert Files(tmp_path).source == f"files: {tmp_path.name}"
 
 
 def test_rows_keep_the_files_order_and_their_mistakes(tmp_path: Path) -> None:
@@ -83,10 +91,10 @@ def test_only_the_span_is_returned_with_both_ends(tmp_path: Path) -> None:
     to_parquet(tmp_path / "a.parquet", expected())
     write(tmp_path, f"{HEADER}\n{AAA}{BBB}")
     day = date(2012, 1, 3)
-    bars = Files(tmp_path).fetch(day, day, ()).bars
+    bars = bars_of(Files(tmp_path), Request(day, day))
     assert set(bars["date"]) == {pd.Timestamp(day)}
     assert len(bars) == 4
-    assert_frame_equal(Files(tmp_path).fetch(date(2013, 1, 1), ALWAYS[1], ()).bars, RECEIVED.empty())
+    assert list(Files(tmp_path).deliver(Request(date(2013, 1, 1), ALWAYS.end), ())) == []
 
 
 def test_the_last_session_is_the_latest_date_of_any_file(tmp_path: Path) -> None:
@@ -125,9 +133,10 @@ def test_other_names_are_mapped_and_a_mapped_column_serves_once(tmp_path: Path) 
 
 def test_the_factory_takes_path_and_mapping_from_the_settings(tmp_path: Path) -> None:
     path = write(tmp_path, f"sec,date,open,high,low,close,volume\n{AAA}{BBB}")
-    source = provider(Settings(provider="files", files_path=path, files_columns={"symbol": "sec"}))
+    source = provider(Settings(provider="files", files_path=str(path), files_columns={"symbol": "sec"}))
     assert source.name == "files"
-    assert_frame_equal(source.fetch(*ALWAYS, ()).bars, expected())
+    [part] = source.deliver(ALWAYS, ())
+    assert_frame_equal(part.bars, expected())
 
 
 def test_a_symbol_comes_from_the_files_name_when_there_is_no_column(tmp_path: Path) -> None:
@@ -198,7 +207,7 @@ def test_parquet_dates_of_any_type_are_sessions(tmp_path: Path, unit: pa.DataTyp
     pq.write_table(table.set_column(1, "date", table["date"].cast(unit)), tmp_path / "x.parquet")
     assert_frame_equal(read(tmp_path).bars, expected())
     day = date(2012, 1, 4)
-    assert len(Files(tmp_path).fetch(day, day, ()).bars) == 1
+    assert len(bars_of(Files(tmp_path), Request(day, day))) == 1
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "UTC"])
@@ -206,7 +215,7 @@ def test_an_instant_in_a_zone_is_the_day_it_has_there(tmp_path: Path, zone: str)
     to_parquet(tmp_path / "x.parquet", expected().assign(date=expected()["date"].dt.tz_localize(zone)))
     assert_frame_equal(read(tmp_path).bars, expected())
     day = date(2012, 1, 4)
-    assert Files(tmp_path).fetch(day, day, ()).bars["date"].tolist() == [pd.Timestamp(day)]
+    assert bars_of(Files(tmp_path), Request(day, day))["date"].tolist() == [pd.Timestamp(day)]
     assert Files(tmp_path).last_session() == day
 
 
@@ -272,8 +281,10 @@ def test_a_path_that_does_not_exist_and_a_folder_without_bars_are_errors(tmp_pat
         read(tmp_path / "nowhere")
     write(tmp_path, "not bars", "README.md")
     write(tmp_path, f"{HEADER}\n{AAA}", ".hidden.csv")
-    with pytest.raises(ProviderError, match=r"no bars in .*\.csv, \.csv\.gz, \.parquet"):
-        Files(tmp_path).last_session()
+    write(tmp_path / "empty", "", "_SUCCESS")
+    for use in (lambda: read(tmp_path), lambda: Files(tmp_path).last_session()):
+        with pytest.raises(ProviderError, match=r"no bars in .*\.csv, \.csv\.gz, \.parquet"):
+            use()
 
 
 @pytest.mark.parametrize("text", ["", f"{HEADER}\n"])
@@ -287,7 +298,7 @@ def test_an_empty_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> N
 def test_an_empty_parquet_file_is_an_error_and_one_without_rows_in_the_span_is_not(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     to_parquet(path, expected())
-    assert Files(path).fetch(date(2020, 1, 1), ALWAYS[1], ()).bars.empty
+    assert list(Files(path).deliver(Request(date(2020, 1, 1), ALWAYS.end), ())) == []
     to_parquet(path, RECEIVED.empty())
     with pytest.raises(ProviderError, match="without a single row"):
         read(path)
@@ -353,7 +364,7 @@ def test_a_missing_date_in_parquet_is_found_though_rows_are_filtered(tmp_path: P
     frame.loc[1, "date"] = pd.NaT
     to_parquet(tmp_path / "x.parquet", frame)
     with pytest.raises(ProviderError, match="row 2 below the header"):
-        Files(tmp_path).fetch(date(2020, 1, 1), ALWAYS[1], ())
+        list(Files(tmp_path).deliver(Request(date(2020, 1, 1), ALWAYS.end), ()))
 
 
 PRICES = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -375,5 +386,6 @@ def test_any_bars_read_the_same_from_csv_and_parquet_as_pandas_wrote_them(
     folder = tmp_path_factory.mktemp("bars")
     frame.to_csv(folder / "a.csv", index=False)
     to_parquet(folder / "b.parquet", frame)
+    by_year = frame.sort_values("date", key=lambda days: days.dt.year, kind="stable", ignore_index=True)
     for name in ("a.csv", "b.parquet"):
-        assert_frame_equal(read(folder / name).bars, frame, check_exact=True)
+        assert_frame_equal(bars_of(Files(folder / name)), by_year, check_exact=True)

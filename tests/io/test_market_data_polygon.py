@@ -1,11 +1,8 @@
-"""The real client of the vendor against a local server that speaks its wire format."""
+"""What the vendor delivers: bars, splits and dividends, by the real client from a local server of its wire format."""
 
 from __future__ import annotations
 
 import logging
-import socket
-import time
-import traceback
 from collections.abc import Iterator
 from datetime import date, datetime
 
@@ -13,17 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from pydantic import SecretStr
 
-from ml.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from ml.errors import ProviderError, ProviderRejected, ProviderUnavailable, SettingsError
 from ml.frames import ACTIONS, RECEIVED
-from ml.io.market_data import provider
 from ml.io.market_data.polygon import Polygon
+from ml.io.market_data.received import Part, Request
+from ml.io.throttle import fingerprint
+from ml.io.warehouse import Warehouse
 from ml.settings import Settings
-from tests.io.polygon_server import KEY, NEW_YORK, Vendor, serve
+from tests.io.polygon_server import NEW_YORK, Unhurried, Vendor, serve
 
 FIRST, LAST = date(2012, 3, 5), date(2012, 3, 14)
+BOTH = Request(FIRST, LAST, ("AAA", "BBB"))
+MARKET = Request(FIRST, LAST)
 # the clocks change on 2012-03-11: midnight in New York moves from 05:00 to 04:00 UTC
 SESSIONS = pd.to_datetime(["2012-03-08", "2012-03-09", "2012-03-12", "2012-03-13"])
+WEEKDAYS = ["2012-03-05", "2012-03-06", "2012-03-07", *("2012-03-08", "2012-03-09", "2012-03-12"), "2012-03-13"]
 
 
 def bars() -> pd.DataFrame:
@@ -52,68 +55,164 @@ def vendor() -> Iterator[Vendor]:
         yield running
 
 
-def client(vendor: Vendor, timeout_seconds: float = 5) -> Polygon:
-    return Polygon(vendor.key, vendor.url, timeout_seconds)
+def client(vendor: Vendor) -> Polygon:
+    return Polygon(vendor.key, vendor.url, Unhurried(), timeout_seconds=5)
+
+
+def delivered(vendor: Vendor, request: Request, have: tuple[str, ...] = ()) -> dict[str, Part]:
+    parts = list(client(vendor).deliver(request, have))
+    assert len({part.name for part in parts}) == len(parts)
+    return {part.name: part for part in parts}
+
+
+def bars_of(vendor: Vendor, request: Request) -> pd.DataFrame:
+    frames = [RECEIVED.check(part.bars) for part in delivered(vendor, request).values()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def actions_of(vendor: Vendor, request: Request) -> pd.DataFrame:
+    frames = [part.actions for part in delivered(vendor, request).values() if part.actions is not None]
+    return ACTIONS.check(pd.concat(frames, ignore_index=True))
 
 
 def test_bars_of_named_symbols_come_raw_and_dated_by_their_session_on_both_sides_of_a_clock_change(
     vendor: Vendor,
 ) -> None:
-    received = client(vendor).fetch(FIRST, LAST, ("AAA", "BBB"))
-    assert_frame_equal(RECEIVED.check(received.bars), bars())
+    assert_frame_equal(bars_of(vendor, BOTH), bars())
     assert all("adjusted=false" in path for path in vendor.requests if "/range/" in path)
-    assert received.adj_close is None
+
+
+def test_a_symbol_is_a_part_with_its_own_actions_and_only_missing_ones_are_asked_for(vendor: Vendor) -> None:
+    parts = delivered(vendor, BOTH)
+    assert list(parts) == ["AAA", "BBB", "reference"]
+    assert parts["AAA"].actions is not None
+    assert set(parts["AAA"].actions["symbol"]) == {"AAA"}
+    assert parts["reference"].reference is not None
+    assert parts["reference"].bars.empty
+    vendor.requests.clear()
+    assert list(delivered(vendor, BOTH, have=("AAA", "reference"))) == ["BBB"]
+    assert vendor.requests
+    assert not [path for path in vendor.requests if "AAA" in path]
+
+
+def test_a_part_is_asked_for_when_it_is_wanted_and_not_before(vendor: Vendor) -> None:
+    coming = client(vendor).deliver(MARKET, ())
+    assert vendor.requests == []
+    assert next(coming).name == "2012-03-05"
+    assert len(vendor.requests) == 1, "one request a session"
 
 
 def test_pages_are_followed_to_the_last_one() -> None:
     with serve(bars(), actions(), page_size=1) as vendor:
-        received = client(vendor).fetch(FIRST, LAST, ("AAA", "BBB"))
-    assert_frame_equal(received.bars, bars())
-    assert len([path for path in vendor.requests if "/ticker/AAA/" in path]) == len(SESSIONS)
+        assert_frame_equal(bars_of(vendor, BOTH), bars())
+        assert len([path for path in vendor.requests if "/ticker/AAA/" in path]) == len(SESSIONS)
+        assert_frame_equal(actions_of(vendor, MARKET), actions().iloc[:3])
 
 
-def test_without_symbols_the_whole_market_is_asked_day_by_day_and_closed_days_give_nothing(vendor: Vendor) -> None:
-    received = client(vendor).fetch(FIRST, LAST, ())
+def test_without_symbols_the_whole_market_comes_day_by_day_and_closed_days_give_nothing(vendor: Vendor) -> None:
+    parts = delivered(vendor, MARKET)
+    assert list(parts) == [*WEEKDAYS, "2012-03-14", "actions", "reference"]
+    assert [day for day, part in parts.items() if len(part.bars)] == [f"{day:%Y-%m-%d}" for day in SESSIONS]
     expected = bars().sort_values(["date", "symbol"]).reset_index(drop=True)
-    assert_frame_equal(RECEIVED.check(received.bars), expected)
-    assert received.actions is not None
-    assert set(received.actions["symbol"]) == {"AAA", "BBB"}
+    assert_frame_equal(bars_of(vendor, MARKET), expected)
+    assert all("adjusted=false" in path for path in vendor.requests if "/grouped/" in path)
+
+
+def test_a_day_that_is_there_already_is_not_asked_for_again(vendor: Vendor) -> None:
+    have = (*WEEKDAYS, "reference")
+    assert list(delivered(vendor, MARKET, have)) == ["2012-03-14", "actions"]
+    assert len([path for path in vendor.requests if "/grouped/" in path]) == 1
+
+
+def test_what_came_before_a_failure_is_delivered_and_only_the_rest_is_asked_for_again(vendor: Vendor) -> None:
+    vendor.plant("/stocks/2012-03-08", 500, times=4)
+    have: list[str] = []
+    with pytest.raises(ProviderUnavailable):
+        have.extend(part.name for part in client(vendor).deliver(MARKET, ()))
+    assert have == WEEKDAYS[:3]
+    vendor.requests.clear()
+    assert list(delivered(vendor, MARKET, tuple(have))) == [*WEEKDAYS[3:], "2012-03-14", "actions", "reference"]
+    assert not [path for path in vendor.requests for day in have if day in path and "/grouped/" in path]
+
+
+def test_no_weekend_is_asked_for(vendor: Vendor) -> None:
+    assert list(delivered(vendor, Request(date(2012, 3, 10), date(2012, 3, 11)))) == ["actions", "reference"]
 
 
 def test_actions_are_new_shares_per_old_and_cash_per_share_within_the_span(vendor: Vendor) -> None:
-    received = client(vendor).fetch(FIRST, LAST, ("AAA", "BBB"))
-    assert received.actions is not None
-    assert_frame_equal(ACTIONS.check(received.actions), actions().iloc[:3])
+    for request in (BOTH, MARKET):
+        assert_frame_equal(actions_of(vendor, request), actions().iloc[:3])
 
 
-def test_two_dividends_on_one_day_add_up_and_two_splits_multiply() -> None:
-    twice = pd.concat([actions(), actions()], ignore_index=True)
-    with serve(bars(), twice) as vendor:
-        received = client(vendor).fetch(FIRST, LAST, ("AAA", "BBB"))
-    assert received.actions is not None
-    assert received.actions["value"].tolist() == pytest.approx([0.5, 4.0, 0.01])
+def test_a_split_recorded_twice_counts_once_and_two_different_ones_multiply(caplog: pytest.LogCaptureFixture) -> None:
+    with serve(bars()) as vendor:
+        day = {"ticker": "AAA", "execution_date": "2012-03-12"}
+        vendor.splits = [
+            {"id": "E1", **day, "split_from": 1, "split_to": 2},
+            {"id": "E2", **day, "split_from": 2, "split_to": 4},
+            {"id": "E3", **day, "split_from": 10, "split_to": 1},
+        ]
+        assert actions_of(vendor, MARKET)["value"].tolist() == pytest.approx([0.2])
+    assert "split of AAA on 2012-03-12 recorded twice, counted once" in caplog.text
 
 
-def test_an_empty_session_is_no_error(vendor: Vendor) -> None:
-    received = client(vendor).fetch(date(2012, 3, 10), date(2012, 3, 11), ("AAA",))
-    assert_frame_equal(received.bars, RECEIVED.empty())
-    assert received.actions is not None
-    assert_frame_equal(received.actions, ACTIONS.empty())
-    assert_frame_equal(client(vendor).fetch(date(2012, 3, 10), date(2012, 3, 11), ()).bars, RECEIVED.empty())
+def test_a_dividend_recorded_twice_counts_once_and_different_ones_add_up(caplog: pytest.LogCaptureFixture) -> None:
+    dividend = {
+        "ticker": "AAA",
+        "ex_dividend_date": "2012-03-12",
+        "cash_amount": 0.25,
+        "currency": "USD",
+        "dividend_type": "CD",
+        "declaration_date": "2012-02-01",
+        "record_date": "2012-03-13",
+        "pay_date": "2012-04-01",
+    }
+    with serve(bars()) as vendor:
+        vendor.dividends = [
+            {"id": "E1", **dividend},
+            {"id": "E2", **dividend},
+            {"id": "E3", **dividend, "pay_date": "2012-05-01"},
+            {"id": "E4", **dividend, "cash_amount": 0.5, "dividend_type": "LT"},
+            {"id": "E5", **dividend, "cash_amount": 3.0, "dividend_type": "SC"},
+        ]
+        found = actions_of(vendor, MARKET)
+    assert found[["kind", "value"]].to_numpy().tolist() == [["dividend", 1.0], ["special_dividend", 3.0]]
+    assert caplog.text.count("recorded twice") == 1
+
+
+def test_cash_in_another_currency_than_the_prices_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    with serve(bars()) as vendor:
+        row = {"ticker": "AAA", "ex_dividend_date": "2012-03-12", "cash_amount": 30.0, "currency": "JPY"}
+        vendor.dividends = [row]
+        assert_frame_equal(actions_of(vendor, MARKET), ACTIONS.empty())
+    assert "dividend of AAA on 2012-03-12 in JPY left out" in caplog.text
+
+
+def test_an_empty_span_is_no_error(vendor: Vendor) -> None:
+    sunday = Request(date(2012, 3, 11), date(2012, 3, 11), ("AAA",))
+    assert_frame_equal(bars_of(vendor, sunday), RECEIVED.empty())
+    assert_frame_equal(actions_of(vendor, sunday), ACTIONS.empty())
 
 
 def test_a_bar_without_a_price_is_kept_with_a_nan() -> None:
     holey = bars()
     holey.loc[2, "close"] = np.nan
     with serve(holey) as vendor:
-        received = client(vendor).fetch(FIRST, LAST, ("AAA", "BBB"))
-    assert_frame_equal(received.bars, holey)
+        assert_frame_equal(bars_of(vendor, BOTH), holey)
 
 
-def test_a_bar_without_a_time_is_an_error(vendor: Vendor) -> None:
-    vendor.plant("/range/", body=b'{"status": "OK", "results": [{"o": 1, "h": 1, "l": 1, "c": 1, "v": 1}]}')
-    with pytest.raises(ProviderError, match="without its time"):
-        client(vendor).fetch(FIRST, LAST, ("AAA",))
+def test_a_restated_bar_comes_as_it_is_now(vendor: Vendor) -> None:
+    before = bars_of(vendor, MARKET)
+    vendor.bars.loc[1, "close"] = 12.5
+    after = bars_of(vendor, MARKET)
+    changed = before["close"] != after["close"]
+    assert after.loc[changed, ["symbol", "date"]].to_numpy().tolist() == [["AAA", SESSIONS[1]]]
+
+
+def test_a_ticker_with_odd_characters_stays_one_piece_of_the_path() -> None:
+    odd = bars().replace({"symbol": {"AAA": "BRK/WS?", "BBB": "BRK.B"}})
+    with serve(odd) as vendor:
+        assert_frame_equal(bars_of(vendor, Request(FIRST, LAST, ("BRK/WS?", "BRK.B"))), odd)
 
 
 @pytest.mark.parametrize(
@@ -146,120 +245,33 @@ def test_a_source_without_recent_bars_says_so() -> None:
         client(vendor).last_session()
 
 
-def test_a_missing_key_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("POLYGON_API_KEY", raising=False)
-    monkeypatch.delenv("AFTERBELL_POLYGON_API_KEY", raising=False)
+def test_the_source_is_the_address_without_anything_secret() -> None:
+    source = Polygon("key", "https://somebody:password@vendor.example/api?apiKey=key", Unhurried()).source
+    assert source == "polygon: https://vendor.example/api"
+
+
+def test_a_missing_key_or_warehouse_names_its_variable() -> None:
     for given in ({}, {"POLYGON_API_KEY": " "}):
         with pytest.raises(ProviderRejected, match="POLYGON_API_KEY"):
-            provider(Settings(provider="polygon", **given))  # type: ignore[arg-type]
+            Polygon.from_settings(Settings(provider="polygon", **given))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="AFTERBELL_WAREHOUSE_DSN"):
+        Polygon.from_settings(Settings(provider="polygon", POLYGON_API_KEY="key"))  # type: ignore[call-arg]
 
 
-def test_the_factory_uses_the_key_and_the_address_of_the_settings(vendor: Vendor) -> None:
-    settings = Settings(provider="polygon", polygon_base_url=vendor.url + "/", POLYGON_API_KEY=vendor.key)  # type: ignore[call-arg]
-    source = provider(settings)
-    assert source.name == "polygon"
-    assert len(source.fetch(FIRST, LAST, ("AAA",)).bars) == len(SESSIONS)
-
-
-def test_a_wrong_key_is_final(vendor: Vendor) -> None:
-    with pytest.raises(ProviderRejected, match=r"status 401 .*Unknown API Key"):
-        Polygon("wrong", vendor.url).fetch(FIRST, LAST, ("AAA",))
-    assert len(vendor.requests) == 1, "a refusal is not tried again"
-    with pytest.raises(ProviderRejected):
-        Polygon("wrong", vendor.url).last_session()
-
-
-def test_a_plan_that_does_not_cover_the_bars_is_final(vendor: Vendor) -> None:
-    vendor.plant("/range/", 403, b'{"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}')
-    with pytest.raises(ProviderRejected, match="not entitled"):
-        client(vendor).fetch(FIRST, LAST, ("AAA",))
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_busy_or_broken_vendor_is_tried_again_a_few_times_and_then_unavailable(vendor: Vendor, status: int) -> None:
-    vendor.plant("/range/", status, b"slow down", headers={"Retry-After": "600"})
-    started = time.monotonic()
-    with pytest.raises(ProviderUnavailable, match=f"status {status}"):
-        client(vendor).fetch(FIRST, LAST, ("AAA",))
-    assert len(vendor.requests) == 3
-    assert time.monotonic() - started < 10, "a vendor's wish to be left alone is not slept through inside a task"
-
-
-def test_a_short_failure_is_not_noticed(vendor: Vendor) -> None:
-    vendor.plant("/range/", 503, times=2)
-    assert len(client(vendor).fetch(FIRST, LAST, ("AAA",)).bars) == len(SESSIONS)
-
-
-def test_every_request_has_a_timeout(vendor: Vendor) -> None:
-    vendor.plant("/range/", seconds=3)
-    started = time.monotonic()
-    with pytest.raises(ProviderUnavailable, match=r"[Tt]imed? ?out"):
-        client(vendor, timeout_seconds=0.1).fetch(FIRST, LAST, ("AAA",))
-    assert time.monotonic() - started < 2.5
-
-
-def test_nobody_listening_is_unavailable() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets this port
-        with pytest.raises(ProviderUnavailable, match="refused"):
-            Polygon(KEY, f"http://127.0.0.1:{taken.getsockname()[1]}").last_session()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"status": "OK", "results": [{"T": "AAA", "o": 1',
-        b"<html>Bad gateway</html>",
-        b'{"status": "OK", "results": "\xff\xfe"}',
-        b'["a", "list"]',
-        b'{"status": "OK", "results": {"o": 1}}',
-        b'{"status": "ERROR", "error": "something broke"}',
-        b"",
-    ],
-)
-def test_an_unusable_answer_is_an_error_and_never_an_empty_session(vendor: Vendor, body: bytes) -> None:
-    vendor.plant("/v2/aggs/", 200, body)
-    for symbols in (("AAA",), ()):
-        with pytest.raises(ProviderError) as caught:
-            client(vendor).fetch(FIRST, FIRST, symbols)
-        assert not isinstance(caught.value, (ProviderRejected, ProviderUnavailable))
-
-
-def test_an_answer_cut_off_on_the_wire_is_unavailable(vendor: Vendor) -> None:
-    cut = {"Content-Length": "500", "Content-Encoding": "identity", "Connection": "close"}
-    vendor.plant("/range/", 200, b'{"status": "OK", "results": [', headers=cut)
-    with pytest.raises(ProviderUnavailable):
-        client(vendor, timeout_seconds=0.5).fetch(FIRST, LAST, ("AAA",))
-
-
-def test_a_split_without_its_ratio_and_a_dividend_without_its_date_are_errors(vendor: Vendor) -> None:
-    vendor.plant("/splits", 200, b'{"results": [{"ticker": "AAA", "execution_date": "2012-03-08"}]}', times=1)
-    with pytest.raises(ProviderError, match="without its ratio"):
-        client(vendor).fetch(FIRST, LAST, ("AAA",))
-    vendor.plant("/dividends", 200, b'{"results": [{"ticker": "AAA", "cash_amount": 1}]}')
-    with pytest.raises(ProviderError, match="dividend dated None"):
-        client(vendor).fetch(FIRST, LAST, ("AAA",))
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (401, f"bad key {KEY}".encode()),
-        (429, KEY.encode()),
-        (500, KEY.encode()),
-        (200, b"{broken"),
-        (404, KEY.encode()),
-    ],
-)
-def test_the_key_is_in_no_error_and_in_no_log(
-    vendor: Vendor, status: int, body: bytes, caplog: pytest.LogCaptureFixture
+def test_the_settings_give_the_key_the_address_and_the_pace(
+    vendor: Vendor, warehouse_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    vendor.plant("/range/", status, body)
-    source = client(vendor)
-    with pytest.raises(ProviderError) as caught:
-        source.fetch(FIRST, LAST, ("AAA",))
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caplog.text + repr(source)
-    assert vendor.url in told or "JSON" in told
-    assert KEY not in told
-    assert all(KEY not in path for path in vendor.requests)
+    settings = Settings(
+        provider="polygon",
+        polygon_base_url=vendor.url + "/",
+        polygon_requests_per_minute=100,
+        warehouse_dsn=SecretStr(warehouse_dsn),
+        POLYGON_API_KEY=vendor.key,
+    )  # type: ignore[call-arg]
+    source = Polygon.from_settings(settings)
+    assert (source.name, source.source) == ("polygon", f"polygon: {vendor.url}/")
+    assert sum(len(part.bars) for part in source.deliver(MARKET, ())) == len(bars())
+    granted = Warehouse(warehouse_dsn).row("throttle_closed", {"account": fingerprint("polygon", vendor.key)})
+    assert granted == {"failures": 0, "until": None}
+    assert vendor.key not in caplog.text

@@ -9,7 +9,7 @@ import pytest
 
 from ml.errors import SettingsError
 from ml.frames import RECEIVED
-from ml.io.market_data import ADJ_CLOSE, provider
+from ml.io.market_data import ADJ_CLOSE, Request, provider
 from ml.io.market_data.sample import SYMBOLS, Sample
 from ml.settings import Settings
 
@@ -23,8 +23,9 @@ def test_the_default_provider_is_the_sample_and_its_last_session_is_known() -> N
 
 
 def test_all_bars_of_the_five_symbols_come_raw_with_an_adjusted_close_and_no_actions() -> None:
-    received = Sample().fetch(date(1990, 1, 1), date(2030, 1, 1), ())
-    bars = RECEIVED.check(received.bars)
+    parts = list(Sample().deliver(Request(date(1990, 1, 1), date(2030, 1, 1)), ()))
+    assert [part.name for part in parts] == [str(year) for year in range(2000, 2014)]
+    bars = RECEIVED.check(pd.concat([part.bars for part in parts], ignore_index=True))
     assert bars.groupby("symbol").size().to_dict() == {
         "AAPL": 3270,
         "FB": 196,
@@ -34,15 +35,17 @@ def test_all_bars_of_the_five_symbols_come_raw_with_an_adjusted_close_and_no_act
     }
     assert (bars["date"].min().date(), bars["date"].max().date()) == (FIRST, LAST)
     assert not bars.isna().any().any()
-    assert received.actions is None
-    assert received.adj_close is not None
-    assert len(ADJ_CLOSE.check(received.adj_close)) == len(bars)
-    assert received.source.startswith("sample: bokeh_sampledata ")
+    for part in parts:
+        assert part.actions is None
+        assert part.reference is None
+        assert part.adj_close is not None
+        assert len(ADJ_CLOSE.check(part.adj_close)) == len(part.bars)
+    assert Sample().source.startswith("sample: bokeh_sampledata ")
 
 
 def test_a_known_bar_reads_as_it_was_traded() -> None:
     """AAPL on 2005-02-28 split 2:1: the raw close halves, the adjusted close does not."""
-    received = Sample().fetch(date(2005, 2, 25), date(2005, 2, 28), ("AAPL",))
+    [received] = Sample().deliver(Request(date(2005, 2, 25), date(2005, 2, 28), ("AAPL",)), ())
     assert received.bars["date"].tolist() == [pd.Timestamp("2005-02-25"), pd.Timestamp("2005-02-28")]
     assert received.bars["close"].tolist() == [88.99, 44.86]
     assert received.adj_close is not None
@@ -51,13 +54,14 @@ def test_a_known_bar_reads_as_it_was_traded() -> None:
 
 
 def test_both_ends_of_the_span_are_included_and_nothing_else() -> None:
-    bars = Sample().fetch(date(2013, 2, 28), LAST, ("IBM", "FB")).bars
+    [part] = Sample().deliver(Request(date(2013, 2, 28), LAST, ("IBM", "FB")), ())
+    bars = part.bars
     days = [pd.Timestamp("2013-02-28"), pd.Timestamp("2013-03-01")]
     assert bars.groupby("symbol")["date"].agg(list).to_dict() == {"FB": days, "IBM": days}
 
 
 def test_a_symbol_outside_the_sample_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"TSLA.*AAPL, FB, GOOG, IBM, MSFT") as caught:
-        Sample().fetch(FIRST, LAST, ("AAPL", "TSLA"))
+        list(Sample().deliver(Request(FIRST, LAST, ("AAPL", "TSLA")), ()))
     assert "AFTERBELL_SYMBOLS" in caught.value.todo
     assert len(SYMBOLS) == 5

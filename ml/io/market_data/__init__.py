@@ -2,11 +2,11 @@
 
 from ml.io.market_data.files import Files
 from ml.io.market_data.polygon import Polygon
-from ml.io.market_data.received import ADJ_CLOSE, Provider, Received
+from ml.io.market_data.received import ADJ_CLOSE, Part, Provider, Request
 from ml.io.market_data.sample import Sample
 from ml.settings import Settings
 
-__all__ = ["ADJ_CLOSE", "Provider", "Received", "provider"]
+__all__ = ["ADJ_CLOSE", "Part", "Provider", "Request", "provider"]
 
 
 def provider(settings: Settings) -> Provider:

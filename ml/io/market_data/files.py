@@ -1,34 +1,47 @@
-"""Bars from a folder of CSV, CSV.gz or Parquet files in long form: one row per symbol and session."""
+"""Bars from CSV, CSV.gz or Parquet files in long form: one row per symbol and session."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from ml.errors import ProviderError, SettingsError
+from ml.errors import SettingsError
 from ml.frames import ACTIONS, RECEIVED
-from ml.io.market_data.long_form import COLUMNS, SUFFIXES, last_date, read_rows, symbol_of, unreadable
-from ml.io.market_data.received import ADJ_CLOSE, Received, tidy_actions
+from ml.io.market_data.by_year import ByYear
+from ml.io.market_data.file_columns import COLUMNS, NO_ACTION
+from ml.io.market_data.file_names import Span
+from ml.io.market_data.file_place import File, Place
+from ml.io.market_data.file_reference import read_reference
+from ml.io.market_data.long_form import last_date, read_rows, statistics_span
+from ml.io.market_data.received import ADJ_CLOSE, Part, Request, tidy_actions
 from ml.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_NO_ACTION = {"dividend": 0.0, "split": 1.0}
+REFERENCE_PART = "reference"
 
 
 class Files:
-    """A file, or the files of a folder (not of its sub-folders), read anew at every call."""
+    """A file, or the files of a folder and its sub-folders, local or in an object store; listed anew at every call."""
 
     name = "files"
 
-    def __init__(self, path: Path, columns: Mapping[str, str] | None = None) -> None:
-        """`columns` maps our column names to those of the files, where they are not found by themselves."""
-        self._path = path
+    def __init__(
+        self, url: str | Path, columns: Mapping[str, str] | None = None, reference: str | Path | None = None
+    ) -> None:
+        """`columns` maps our column names to those of the files, where they are not found by themselves.
+
+        `reference` is a file of who was behind a ticker, see `read_reference`.
+        """
+        self._place = Place(str(url), "AFTERBELL_FILES_PATH")
+        self._reference = None if reference is None else Place(str(reference), "AFTERBELL_FILES_REFERENCE")
         self._columns = dict(columns or {})
         if set(self._columns) - set(COLUMNS) or len(set(self._columns.values())) < len(self._columns):
             raise SettingsError(
@@ -43,51 +56,96 @@ class Files:
         if settings.files_path is None:
             raise SettingsError(
                 "the provider `files` without AFTERBELL_FILES_PATH",
-                "a folder of CSV or Parquet files, or one such file",
+                "a folder of CSV or Parquet files, or one such file; a local path or a URL",
                 "Set AFTERBELL_FILES_PATH",
             )
-        return cls(settings.files_path, settings.files_columns)
+        return cls(settings.files_path, settings.files_columns, settings.files_reference)
+
+    @property
+    def source(self) -> str:
+        """The URL without a key, or a local path's last component."""
+        return f"files: {self._place.name}"
 
     def last_session(self) -> date:
-        """The latest date in any file."""
-        return max(last_date(file, self._columns) for file in self._found())
+        """The latest date in any file; only those files are read whose names and statistics leave it open."""
+        latest = date.min
+        for file in sorted(self._files(), key=_named_end, reverse=True):
+            if _named_end(file) <= latest:
+                break
+            latest = max(latest, last_date(self._place, file, self._columns))
+        return latest
 
-    def fetch(self, start: date, end: date, symbols: tuple[str, ...]) -> Received:
-        """As Provider.fetch. Prices that do not read as numbers are NaN, and are counted in the log."""
-        files = self._found()
-        rows = pd.concat([read_rows(file, self._columns, start, end) for file in files], ignore_index=True)
-        if symbols:
-            rows = _only(rows, symbols)
-        actions = _actions(rows)
-        return Received(
-            bars=RECEIVED.cast(rows),
-            actions=actions,
-            adj_close=ADJ_CLOSE.cast(rows) if actions is None and "adj_close" in rows else None,
-            source=f"files: {self._path.name}, {len(files)} file{'s' if len(files) > 1 else ''}",
-        )
+    def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        """As Provider.deliver: the part "reference" where there is one, then one part a calendar year ("2012").
 
-    def _found(self) -> list[Path]:
-        """The files, sorted by name, so that the order of rows is the same every night."""
-        if self._path.is_file():
-            return [self._path]
-        try:
-            files = sorted(file for file in self._path.iterdir() if symbol_of(file) is not None and file.is_file())
-        except OSError as error:
-            raise unreadable(self._path, error) from error
-        if not files:
-            raise ProviderError(
-                f"no bars in {self._path}",
-                f"files ending in {', '.join(SUFFIXES)} in that folder itself",
-                "Put files there or correct AFTERBELL_FILES_PATH",
-            )
-        return files
+        Each file is read once and in batches; years that cannot be told apart beforehand are spread over temporary
+        files. Prices that do not read as numbers are NaN, and are counted in the log. ProviderUnavailable when a file
+        was changed while it was read.
+        """
+        if self._reference is not None and REFERENCE_PART not in have:
+            yield Part(REFERENCE_PART, RECEIVED.empty(), reference=read_reference(self._reference))
+        years = [year for year in range(request.start.year, request.end.year + 1) if str(year) not in have]
+        absent = set(request.symbols)
+        for group, files in self._groups(request, years):
+            for part in self._parts(request, group, files):
+                absent -= set(part.bars["symbol"]) if absent else set()
+                yield part
+        if absent and len(years) == request.end.year - request.start.year + 1:
+            log.warning("no rows in this span for %s of AFTERBELL_SYMBOLS", ", ".join(sorted(absent)))
+
+    def _files(self) -> list[File]:
+        return self._place.files(without=self._reference)
+
+    def _parts(self, request: Request, years: Sequence[int], files: Sequence[File]) -> Iterator[Part]:
+        span = max(request.start, date(years[0], 1, 1)), min(request.end, date(years[-1], 12, 31))
+        with closing(ByYear(years)) as rows:
+            for file in files:
+                for some in read_rows(self._place, file, self._columns, span, request.symbols):
+                    rows.add(some)
+            for year in rows.years():
+                yield _part(str(year), rows.take(year))
+
+    def _groups(self, request: Request, years: Sequence[int]) -> Iterator[tuple[list[int], list[File]]]:
+        """Years that must be read together because a file may hold rows of several, with their files."""
+        wanted = [(file, self._years_in(file, request, years)) for file in self._files()]
+        linked = {pair for _, held in wanted for pair in pairwise(held)}
+        group: list[int] = []
+        for year, following in pairwise([*years, date.max.year + 1]):
+            group.append(year)
+            if (year, following) not in linked:
+                yield group, [file for file, held in wanted if not set(group).isdisjoint(held)]
+                group = []
+
+    def _years_in(self, file: File, request: Request, years: Sequence[int]) -> list[int]:
+        """Those of `years` of which the file may hold rows that were asked for."""
+        key = file.keys.get(self._columns.get("symbol", "symbol"))
+        if request.symbols and key is not None and key not in request.symbols:
+            return []
+        span: Span | None = file.named or statistics_span(self._place, file, self._columns)
+        if span is None:
+            return list(years)
+        first, last = max(span[0], request.start), min(span[1], request.end)
+        return [year for year in years if first <= last and first.year <= year <= last.year]
 
 
-def _only(rows: pd.DataFrame, symbols: tuple[str, ...]) -> pd.DataFrame:
-    absent = sorted(set(symbols) - set(rows["symbol"].unique()))
-    if absent:
-        log.warning("no rows in this span for %s of AFTERBELL_SYMBOLS", ", ".join(absent))
-    return rows[rows["symbol"].isin(symbols)].reset_index(drop=True)
+def _named_end(file: File) -> date:
+    return date.max if file.named is None else file.named[1]
+
+
+def _part(name: str, rows: pa.Table) -> Part:
+    frame = pd.DataFrame(
+        {
+            "symbol": rows["symbol"].cast(pa.large_string()).to_pandas().astype("str"),
+            "date": rows["date"].cast(pa.timestamp("us")).to_pandas(),
+            **{column: rows[column].to_pandas() for column in rows.column_names if column not in ("symbol", "date")},
+        }
+    )
+    return Part(
+        name,
+        bars=RECEIVED.cast(frame),
+        actions=_actions(frame),
+        adj_close=ADJ_CLOSE.cast(frame) if "adj_close" in frame else None,
+    )
 
 
 def _actions(rows: pd.DataFrame) -> pd.DataFrame | None:
@@ -95,7 +153,7 @@ def _actions(rows: pd.DataFrame) -> pd.DataFrame | None:
 
     A bar that comes twice brings its action once: the last word counts.
     """
-    kinds = [kind for kind in _NO_ACTION if kind in rows]
+    kinds = [kind for kind in NO_ACTION if kind in rows]
     if not kinds:
         return None
     found = pd.concat([ACTIONS.empty(), *(_of_kind(rows, kind) for kind in kinds)], ignore_index=True)
@@ -107,7 +165,7 @@ def _of_kind(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
     negative = int((value < 0).sum())
     if negative:
         log.warning("%d negative values in the column %s were ignored", negative, kind)
-    real = np.isfinite(value) & (value > 0) & (value != _NO_ACTION[kind]) & rows["symbol"].notna()
+    real = (value > 0) & (value != NO_ACTION[kind]) & rows["symbol"].notna()
     return pd.DataFrame(
         {"symbol": rows["symbol"][real], "ex_date": rows["date"][real], "kind": kind, "value": value[real]}
     )

@@ -1,216 +1,211 @@
-"""One CSV or Parquet file of bars, read by Arrow into our columns; nothing in it is corrected."""
+"""One CSV or Parquet file of bars, streamed by Arrow into our columns; nothing in it is corrected."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ml.errors import ProviderError
+from ml.io.market_data.csv_blocks import CsvBlocks
+from ml.io.market_data.file_columns import days, match, numbers, symbols
+from ml.io.market_data.file_names import Span, symbol_of
+from ml.io.market_data.file_place import File, Place
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-COLUMNS = {
-    "symbol": ("symbol", "ticker"),
-    "date": ("date",),
-    "open": ("open",),
-    "high": ("high",),
-    "low": ("low",),
-    "close": ("close",),
-    "volume": ("volume",),
-    "adj_close": ("adjclose", "adjustedclose"),
-    "dividend": ("dividend", "dividends"),
-    "split": ("split", "splits", "stocksplits"),
-}
-"""Our column names, each with the names that are recognised, written without case, blanks and signs."""
-_REQUIRED = ("date", "open", "high", "low", "close", "volume")
-_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_MISSING = ("", "na", "nan", "n/a", "null", "none")
-_DAY = r"^\s*(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?:[T ].*)?$"
-_ANY_ZONE = timedelta(days=2)  # no zone is further from UTC than this, so a filter this much wider loses nothing
+_BATCH = 1 << 18  # rows of a Parquet file
+_BUFFER = 1 << 22  # bytes of a column read ahead
+ALWAYS: Span = (date.min, date.max)
 
 
-def symbol_of(file: Path) -> str | None:
-    """The symbol a file is named after, `BRK.B` for `BRK.B.csv.gz`; None when it is no file of bars."""
-    for suffix in SUFFIXES:
-        if file.name.lower().endswith(suffix) and not file.name.startswith("."):
-            return file.name[: -len(suffix)]
-    return None
+@dataclass(frozen=True)
+class _Batch:
+    """Some rows as they stand in the file, under our names; `before` are the rows above them."""
+
+    before: int
+    rows: pa.RecordBatch
 
 
-def unreadable(path: Path, error: Exception) -> ProviderError:
-    """The error for a path that cannot be opened or decoded."""
-    return ProviderError(
-        f"{path}, which cannot be read ({str(error).strip()[:300]})",
-        f"readable files ending in {', '.join(SUFFIXES)}",
-        "Correct the file or AFTERBELL_FILES_PATH",
-    )
+def read_rows(
+    place: Place, file: File, mapping: Mapping[str, str], span: Span, wanted: Collection[str] = ()
+) -> Iterator[pa.Table]:
+    """The rows of `file` in the span and of the symbols wanted (of all when none), in its own order, some at a time.
 
-
-def read_rows(file: Path, mapping: Mapping[str, str], start: date, end: date) -> pd.DataFrame:
-    """The rows of `file` from `start` to `end`, both included, in its own order, under our names.
-
-    Columns `symbol` (the file's name when it has no such column), `date`, open to volume as float64,
-    and those of adj_close, dividend and split that are there. What does not read as a finite number
-    is NaN and counted in the log. ProviderError: unreadable, empty, a column missing, a bad date.
+    Columns: `symbol` (dictionary; from the folder or the file's name when there is no such column), `date` (date32),
+    open to volume as float64, and those of adj_close and of actions that are there. What does not read as a finite
+    number is missing and counted in the log. ProviderError: unreadable, empty, a column missing, a bad date, a date
+    outside of what the file's name promises. ProviderUnavailable: changed while it was read.
     """
-    theirs = _match(file, mapping)
-    table = _read(file, theirs, start, end)
-    days = _days(file, theirs, table["date"])
-    inside = ((days >= np.datetime64(start)) & (days <= np.datetime64(end))).to_numpy()
-    rows = {"symbol": _symbols(file, table), "date": days}
-    for name in table.column_names:
-        if name not in rows:
-            rows[name] = _numbers(file, theirs[name], table[name])
-    return pd.DataFrame(rows)[inside].reset_index(drop=True)
-
-
-def last_date(file: Path, mapping: Mapping[str, str]) -> date:
-    """The latest date in `file`; errors as in `read_rows`."""
-    theirs = {"date": _match(file, mapping)["date"]}
-    latest: pd.Timestamp = _days(file, theirs, _read(file, theirs)["date"]).max()
-    return latest.date()
-
-
-def _match(file: Path, mapping: Mapping[str, str]) -> dict[str, str]:
-    """Our names -> the file's names, of the columns that are there."""
-    found = _header(file)
-    theirs: dict[str, str] = {}
-    for ours, known in COLUMNS.items():
-        free = [c for c in found if c not in mapping.values() and _plain(c) in known]
-        hits = [c for c in found if c == mapping[ours]] if ours in mapping else free
-        if len(hits) > 1:
-            raise ProviderError(
-                f"{file} with the columns {hits}, any of which could be {ours!r}", "one of them", _how_to_map(ours)
-            )
-        if hits:
-            theirs[ours] = hits[0]
-    missing = [name for name in (*_REQUIRED, *mapping) if name not in theirs]
-    if missing:
-        raise ProviderError(
-            f"{file} with columns {found}, without {', '.join(dict.fromkeys(missing))}",
-            f"columns {', '.join(_REQUIRED)} (and symbol, unless the file is named after it)",
-            _how_to_map(missing[0]),
+    lost: Counter[str] = Counter()
+    with place.reading(file), _opened(place, file, mapping, span) as (theirs, batches):
+        for batch in batches:
+            rows = _inside(file, theirs["date"], batch, span, wanted)
+            if rows.num_rows:
+                yield _typed(rows, lost)
+    for ours, count in lost.items():
+        log.warning(
+            "%d values in the column %r of %s are no finite numbers and became NaN", count, theirs[ours], file.shown
         )
-    return theirs
 
 
-def _plain(column: str) -> str:
-    return "".join(c for c in column.lower() if c.isalnum())
+def last_date(place: Place, file: File, mapping: Mapping[str, str]) -> date:
+    """The latest date in `file`, from its name or its statistics where they tell; errors as in `read_rows`."""
+    if file.named is not None and file.named[0] == file.named[1]:
+        return file.named[1]
+    span = statistics_span(place, file, mapping)
+    if span is not None:
+        return span[1]
+    with place.reading(file), _opened(place, file, mapping, ALWAYS, only=("date",)) as (theirs, batches):
+        latest: date = max(
+            pc.max(days(file.shown, theirs["date"], b.rows.column("date"), b.before)).as_py() for b in batches
+        )
+    return latest
 
 
-def _how_to_map(ours: str) -> str:
-    return f'Name the file\'s own column: AFTERBELL_FILES_COLUMNS={{"{ours}": "their name"}}'
-
-
-def _is_parquet(file: Path) -> bool:
-    return file.name.lower().endswith(".parquet")
-
-
-def _header(file: Path) -> list[str]:
-    try:
-        if _is_parquet(file):
-            return list(pq.read_schema(file).names)
-        with pacsv.open_csv(file) as reader:
-            return list(reader.schema.names)
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(file, error) from error
-
-
-def _read(file: Path, theirs: Mapping[str, str], start: date | None = None, end: date | None = None) -> pa.Table:
-    """The matched columns under our names; of Parquet, little more than the rows of the span."""
-    names = list(theirs.values())
-    try:
-        if _is_parquet(file):
-            rows_in_file = pq.read_metadata(file).num_rows
-            table = pq.read_table(
-                file, columns=names, partitioning=None, filters=_span(file, theirs["date"], start, end)
-            )
-        else:
-            # as text, because Arrow would guess a type from the first rows and stumble over a later one
-            table = pacsv.read_csv(
-                file,
-                convert_options=pacsv.ConvertOptions(
-                    include_columns=names, column_types=dict.fromkeys(names, pa.string())
-                ),
-            )
-            rows_in_file = table.num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(file, error) from error
-    if rows_in_file == 0:
-        raise ProviderError(f"{file} without a single row", "bars", "Remove the file or fill it")
-    return table.select(names).rename_columns(list(theirs))
-
-
-def _span(file: Path, column: str, start: date | None, end: date | None) -> pc.Expression | None:
-    kind = pq.read_schema(file).field(column).type
-    if start is None or end is None or not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+def statistics_span(place: Place, file: File, mapping: Mapping[str, str]) -> Span | None:
+    """The first and last day of a Parquet file from its statistics; None where they do not tell for certain."""
+    if not _is_parquet(file):
         return None
-    low, high = (datetime.combine(day, time()) + margin for day, margin in ((start, -_ANY_ZONE), (end, _ANY_ZONE)))
-    at = pc.field(column)
-    return ((at >= pa.scalar(low, kind)) & (at <= pa.scalar(high, kind))) | at.is_null()
+    with place.reading(file), place.open_file(file) as handle:
+        metadata = pq.read_metadata(handle)
+        theirs = match(file.shown, _names(metadata.schema.to_arrow_schema().names, file), mapping)
+        spans = _group_spans(file, metadata, theirs["date"])
+    known = [span for span in spans if span is not None]
+    if not known or len(known) < len(spans):
+        return None
+    return min(first for first, _ in known), max(last for _, last in known)
 
 
-def _days(file: Path, theirs: Mapping[str, str], column: pa.ChunkedArray) -> pd.Series[pd.Timestamp]:
-    """The calendar days as they are written, in whatever zone; a value that is no date is an error."""
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        days = column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).to_pandas().dt.tz_localize(None)
-    else:
-        codes, texts = pd.factorize(column.cast(pa.string()).to_pandas(), use_na_sentinel=False)
-        days = pd.Series(_written_days(pd.Series(texts, dtype="str")).to_numpy()[codes])
-    if days.isna().any():
-        raise _no_date(file, theirs)
-    whole: pd.Series[pd.Timestamp] = days.dt.normalize().dt.as_unit("us")
-    return whole
+@contextmanager
+def _opened(
+    place: Place, file: File, mapping: Mapping[str, str], span: Span, only: Collection[str] = ()
+) -> Iterator[tuple[dict[str, str], Iterator[_Batch]]]:
+    """Our names with those of the file, and its rows."""
+    with place.open_file(file) if _is_parquet(file) else place.open_stream(file) as handle:
+        content = pq.read_metadata(handle) if _is_parquet(file) else CsvBlocks(handle)
+        header = content.names if isinstance(content, CsvBlocks) else content.schema.to_arrow_schema().names
+        theirs = match(file.shown, _names(header, file), mapping)
+        named = {ours: name for ours, name in theirs.items() if not only or ours in only}
+        inside = {ours: name for ours, name in named.items() if name not in file.keys}
+        if isinstance(content, CsvBlocks):
+            rows = _csv_rows(file, content, inside)
+        else:
+            rows = _parquet_rows(handle, file, content, inside, span)
+        constant = {ours: file.keys[name] for ours, name in named.items() if name in file.keys}
+        if "symbol" not in theirs and not only:
+            constant["symbol"] = symbol_of(file.path)
+        yield theirs, (_with_constants(batch, constant) for batch in rows)
 
 
-def _written_days(texts: pd.Series[str]) -> pd.Series[pd.Timestamp]:
-    """The date that each text begins with, NaT for none; a time and an offset after it are ignored."""
-    parts = texts.str.extract(_DAY)
-    return pd.to_datetime(parts[0] + parts[1] + parts[2], format="%Y%m%d", errors="coerce")
+def _is_parquet(file: File) -> bool:
+    return file.path.lower().endswith(".parquet")
 
 
-def _no_date(file: Path, theirs: Mapping[str, str]) -> ProviderError:
-    """The error that names the first row without a readable date, counted in the whole file."""
-    texts = _read(file, {"date": theirs["date"]})["date"].cast(pa.string()).to_pandas()
-    row = int(_written_days(texts).isna().to_numpy().argmax())
-    value = texts.iloc[row]
-    return ProviderError(
-        f"{value!r} in the column {theirs['date']!r} of {file}, row {row + 1} below the header",
-        "a date such as 2012-01-31",
-        "Correct the row, or map the right column with AFTERBELL_FILES_COLUMNS",
-    )
+def _names(header: list[str], file: File) -> list[str]:
+    """The columns inside the file and those of its folders; of two with one name the folder's counts."""
+    return [*header, *(key for key in file.keys if key not in header)]
 
 
-def _symbols(file: Path, table: pa.Table) -> pd.Series[str]:
-    if "symbol" not in table.column_names:
-        return pd.Series(symbol_of(file) or file.stem, index=range(table.num_rows), dtype="str")
-    text: pd.Series[str] = table["symbol"].cast(pa.string()).to_pandas().astype("str").str.strip()
-    return text.where(text != "")
+def _csv_rows(file: File, content: CsvBlocks, inside: Mapping[str, str]) -> Iterator[_Batch]:
+    before = 0
+    for rows in content.rows(list(inside.values())):
+        yield _Batch(before, rows.rename_columns(list(inside)))
+        before += rows.num_rows
+    if before == 0:
+        raise _empty(file)
 
 
-def _numbers(file: Path, column: str, values: pa.ChunkedArray) -> pd.Series[float]:
-    """float64, NaN for what is missing and for what is no finite number; the latter is counted in the log."""
-    kind = values.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = values.cast(pa.float64(), safe=False)
-        lost = pc.sum(pc.is_inf(numbers)).as_py() or 0
-    else:
-        text = pc.utf8_trim_whitespace(values.cast(pa.string()))
-        reads = pc.match_substring_regex(text, _NUMBER)
-        numbers = pc.if_else(reads, text, pa.scalar(None, pa.string())).cast(pa.float64())
-        absent = pc.is_in(pc.utf8_lower(text), pa.array(_MISSING))
-        lost = pc.sum(pc.and_(pc.invert(reads), pc.invert(absent))).as_py() or 0
-    if lost:
-        log.warning("%d values in the column %r of %s are no finite numbers and became NaN", lost, column, file)
-    series: pd.Series[float] = numbers.to_pandas().astype("float64")
-    return series.where(np.isfinite(series))
+def _parquet_rows(
+    handle: Any, file: File, metadata: pq.FileMetaData, inside: Mapping[str, str], span: Span
+) -> Iterator[_Batch]:
+    """Without the row groups that lie outside of the span for certain."""
+    if metadata.num_rows == 0:
+        raise _empty(file)
+    symbol = inside.get("symbol")
+    text = symbol is not None and pa.types.is_string(metadata.schema.to_arrow_schema().field(symbol).type)
+    parquet = pq.ParquetFile(handle, metadata=metadata, read_dictionary=[symbol] if text else [], buffer_size=_BUFFER)
+    names = list(inside.values())
+    before = 0
+    spans = _group_spans(file, metadata, inside["date"]) if "date" in inside else [None] * metadata.num_row_groups
+    for group, dates in enumerate(spans):
+        if dates is None or (dates[0] <= span[1] and dates[1] >= span[0]):
+            row = before
+            for rows in parquet.iter_batches(_BATCH, row_groups=[group], columns=names):
+                yield _Batch(row, rows.select(names).rename_columns(list(inside)))
+                row += rows.num_rows
+        before += metadata.row_group(group).num_rows
+
+
+def _group_spans(file: File, metadata: pq.FileMetaData, column: str) -> list[Span | None]:
+    """First and last day of each row group; None without statistics, or with a missing date in it."""
+    if column in file.keys:
+        return [None] * metadata.num_row_groups
+    kind = metadata.schema.to_arrow_schema().field(column).type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        return [None] * metadata.num_row_groups
+    index = metadata.schema.names.index(column)
+    groups = (metadata.row_group(group).column(index).statistics for group in range(metadata.num_row_groups))
+    return [_span_of(file, column, kind, statistics) for statistics in groups]
+
+
+def _span_of(file: File, column: str, kind: pa.DataType, statistics: pq.Statistics | None) -> Span | None:
+    if statistics is None or not statistics.has_min_max or not statistics.has_null_count or statistics.null_count:
+        return None
+    first, last = days(file.shown, column, pa.array([statistics.min, statistics.max], kind)).to_pylist()
+    return first, last
+
+
+def _empty(file: File) -> ProviderError:
+    return ProviderError(f"{file.shown} without a single row", "bars", "Remove the file or fill it")
+
+
+def _with_constants(batch: _Batch, constant: Mapping[str, str]) -> _Batch:
+    """The same rows with columns that have one value in the whole file."""
+    rows = batch.rows
+    for ours, value in constant.items():
+        rows = rows.append_column(ours, pa.repeat(pa.scalar(value), rows.num_rows))
+    return _Batch(batch.before, rows)
+
+
+def _inside(file: File, column: str, batch: _Batch, span: Span, wanted: Collection[str]) -> pa.RecordBatch:
+    dates = days(file.shown, column, batch.rows.column("date"), batch.before)
+    if file.named is not None:
+        _require_named(file, file.named, dates, batch.before)
+    keyed = batch.rows.drop_columns(["date", "symbol"])
+    rows = keyed.append_column("symbol", symbols(batch.rows.column("symbol"))).append_column("date", dates)
+    kept = pc.and_(pc.greater_equal(dates, pa.scalar(span[0])), pc.less_equal(dates, pa.scalar(span[1])))
+    if wanted:
+        symbol = rows.column("symbol")
+        known = pc.is_in(symbol.dictionary, pa.array(sorted(wanted), pa.string()))
+        kept = pc.and_(kept, pc.fill_null(known.take(symbol.indices), False))
+    return rows if pc.all(kept).as_py() else rows.filter(kept)
+
+
+def _require_named(file: File, named: Span, dates: pa.Array, before: int) -> None:
+    within = pc.and_(pc.greater_equal(dates, pa.scalar(named[0])), pc.less_equal(dates, pa.scalar(named[1])))
+    row = within.index(pa.scalar(False)).as_py()
+    if row >= 0:
+        raise ProviderError(
+            f"a bar of {dates[row]} in {file.shown}, row {before + row + 1} below the header",
+            f"only bars from {named[0]} to {named[1]}, as its name says",
+            "Move the row, or give file and folders names that do not speak of dates",
+        )
+
+
+def _typed(rows: pa.RecordBatch, lost: Counter[str]) -> pa.Table:
+    columns = {"symbol": rows.column("symbol"), "date": rows.column("date")}
+    for name in rows.schema.names:
+        if name not in columns:
+            columns[name], count = numbers(rows.column(name))
+            if count:
+                lost[name] += count
+    return pa.table(columns)

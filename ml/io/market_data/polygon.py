@@ -1,4 +1,4 @@
-"""Bars, splits and dividends from Polygon's REST API, through the vendor's own client.
+"""Bars, splits, dividends and ticker reference from Polygon's REST API, through the vendor's own client.
 
 The vendor has renamed itself once already, so the address is a setting. Daily bars come as traded
 (adjusted=False); the corporate actions come beside them.
@@ -6,23 +6,29 @@ The vendor has renamed itself once already, so the address is a setting. Daily b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from collections.abc import Container, Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
+import urllib3
 
 from ml.errors import ProviderError, ProviderRejected
-from ml.frames import ACTIONS, RECEIVED
-from ml.io.market_data.polygon_client import Client
-from ml.io.market_data.received import Received, tidy_actions
+from ml.frames import RECEIVED
+from ml.io.market_data.polygon_actions import actions_of
+from ml.io.market_data.polygon_client import Client, in_path
+from ml.io.market_data.polygon_fields import day_of
+from ml.io.market_data.polygon_reference import listed_reference, reference_of
+from ml.io.market_data.received import Part, Request
+from ml.io.throttle import Pacer, Throttle, fingerprint
+from ml.io.warehouse import Warehouse
 from ml.settings import Settings
 
 _EXCHANGE_ZONE = "America/New_York"
 _BARS_A_PAGE = 50_000
-_ACTIONS_A_PAGE = 1_000
 _LONGEST_CLOSURE = 10  # days; the longest since 1933, in September 2001, was six
-_OHLCV = ("open", "high", "low", "close", "volume")
+_SATURDAY = 5
+_PRICES = ("open", "high", "low", "close", "volume")
 
 
 class Polygon:
@@ -30,13 +36,16 @@ class Polygon:
 
     name = "polygon"
 
-    def __init__(self, key: str, base_url: str, timeout_seconds: float = 10.0) -> None:
-        self._base_url = base_url
-        self._client = Client(key, base_url, timeout_seconds)
+    def __init__(self, key: str, base_url: str, pacer: Pacer, timeout_seconds: float = 10.0) -> None:
+        self._base_url = str(urllib3.util.parse_url(base_url)._replace(query=None, auth=None))
+        self._client = Client(key, base_url, timeout_seconds, pacer)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Polygon:
-        """The vendor at AFTERBELL_POLYGON_BASE_URL; ProviderRejected without POLYGON_API_KEY."""
+        """The vendor at AFTERBELL_POLYGON_BASE_URL, at the pace of AFTERBELL_POLYGON_REQUESTS_PER_MINUTE.
+
+        ProviderRejected without POLYGON_API_KEY; SettingsError without a warehouse, which keeps the pace.
+        """
         key = settings.polygon_api_key.get_secret_value().strip() if settings.polygon_api_key else ""
         if not key:
             raise ProviderRejected(
@@ -44,7 +53,14 @@ class Polygon:
                 "the key of a Polygon account",
                 "Set POLYGON_API_KEY in the environment or in .env",
             )
-        return cls(key, settings.polygon_base_url)
+        warehouse = Warehouse(settings.require_warehouse_dsn())
+        pacer = Throttle(warehouse, fingerprint(cls.name, key), settings.polygon_requests_per_minute)
+        return cls(key, settings.polygon_base_url, pacer)
+
+    @property
+    def source(self) -> str:
+        """The vendor's address."""
+        return f"{self.name}: {self._base_url}"
 
     def last_session(self) -> date:
         """The last finished session, by the vendor's clock and bars.
@@ -53,11 +69,11 @@ class Polygon:
         they are released: then the session before is the last one.
         """
         status = self._client.get_market_status()
-        today = _written_date(status.server_time, "market status").date()
+        today = day_of(status.server_time, "market status").date()
         trading = status.market == "open" or bool(status.early_hours)
-        for day in (today - timedelta(days=back) for back in range(int(trading), _LONGEST_CLOSURE + 1)):
+        for day in _weekdays(today - timedelta(days=_LONGEST_CLOSURE), today - timedelta(days=int(trading)))[::-1]:
             try:
-                if self._client.get_grouped_daily_aggs(day.isoformat(), adjusted=False):
+                if self._grouped(day):
                     return day
             except ProviderRejected:
                 if day < today:
@@ -68,80 +84,79 @@ class Polygon:
             "Check AFTERBELL_POLYGON_BASE_URL and what the vendor says about its service",
         )
 
-    def fetch(self, start: date, end: date, symbols: tuple[str, ...]) -> Received:
-        """As Provider.fetch. Without symbols every calendar day is asked: a closed day answers with no bars."""
-        bars = [self._bars_of(symbol, start, end) for symbol in symbols] or [
-            self._bars_on(start + timedelta(days=n)) for n in range((end - start).days + 1)
-        ]
-        actions = [self._actions(start, end, symbol) for symbol in symbols or (None,)]
-        return Received(
-            bars=pd.concat([RECEIVED.empty(), *bars], ignore_index=True),
-            actions=tidy_actions(pd.concat([ACTIONS.empty(), *actions], ignore_index=True)),
-            adj_close=None,
-            source=f"polygon: {self._base_url}",
-        )
+    def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        """As Provider.deliver.
 
-    def _bars_of(self, symbol: str, start: date, end: date) -> pd.DataFrame:
+        With symbols, one part for each, its actions inside. Without, one part for each weekday, named like
+        2024-01-05, then `actions`. The part `reference` comes last.
+        """
+        yield from self._symbols(request, have) if request.symbols else self._market(request, have)
+        if "reference" not in have:
+            symbols = dict.fromkeys(request.symbols)
+            known = reference_of(self._client, symbols, request.end) if symbols else listed_reference(self._client)
+            yield Part("reference", RECEIVED.empty(), reference=known)
+
+    def _symbols(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        for symbol in dict.fromkeys(request.symbols):
+            if symbol not in have:
+                yield Part(symbol, self._bars_of(symbol, request), actions_of(self._client, request, symbol))
+
+    def _market(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        for day in _weekdays(request.start, request.end):
+            if day.isoformat() not in have:
+                yield Part(day.isoformat(), self._bars_on(day))
+        if "actions" not in have:
+            yield Part("actions", RECEIVED.empty(), actions=actions_of(self._client, request))
+
+    def _bars_of(self, symbol: str, request: Request) -> pd.DataFrame:
+        first, last = request.start.isoformat(), request.end.isoformat()
         bars = list(
             self._client.list_aggs(
-                symbol, 1, "day", start.isoformat(), end.isoformat(), adjusted=False, sort="asc", limit=_BARS_A_PAGE
+                in_path(symbol), 1, "day", first, last, adjusted=False, sort="asc", limit=_BARS_A_PAGE
             )
         )
         days = _session_dates([bar.timestamp for bar in bars], symbol)
         received: pd.DataFrame = _bars([symbol] * len(bars), days, bars)
-        inside: pd.Series[bool] = days.between(pd.Timestamp(start), pd.Timestamp(end))
-        return received[inside]
+        inside: pd.Series[bool] = days.between(pd.Timestamp(request.start), pd.Timestamp(request.end))
+        return received[inside].reset_index(drop=True)
 
     def _bars_on(self, day: date) -> pd.DataFrame:
-        bars = self._client.get_grouped_daily_aggs(day.isoformat(), adjusted=False)
-        return _bars([bar.ticker for bar in bars], pd.Series(pd.Timestamp(day), index=range(len(bars))), bars)
+        bars = self._grouped(day)
+        tickers = [bar.ticker if isinstance(bar.ticker, str) else None for bar in bars]
+        return _bars(tickers, pd.Series(pd.Timestamp(day), index=range(len(bars))), bars)
 
-    def _actions(self, start: date, end: date, symbol: str | None) -> pd.DataFrame:
-        """Several actions of one kind on one day are one: cash adds up, split factors multiply."""
-        first, last = start.isoformat(), end.isoformat()
-        splits = self._client.list_splits(
-            symbol, execution_date_gte=first, execution_date_lte=last, limit=_ACTIONS_A_PAGE
-        )
-        dividends = self._client.list_dividends(
-            symbol, ex_dividend_date_gte=first, ex_dividend_date_lte=last, limit=_ACTIONS_A_PAGE
-        )
-        split = _table(((s.ticker, s.execution_date, _ratio(s)) for s in splits), "split")
-        cash = _table(((d.ticker, d.ex_dividend_date, d.cash_amount) for d in dividends), "dividend")
-        keys = list(ACTIONS.key)
-        merged = [split.groupby(keys)["value"].prod(), cash.groupby(keys)["value"].sum()]
-        return ACTIONS.cast(pd.concat(merged).reset_index())
+    def _grouped(self, day: date) -> list[Any]:
+        bars: list[Any] = self._client.get_grouped_daily_aggs(day.isoformat(), adjusted=False)
+        return bars
+
+
+def _weekdays(first: date, last: date) -> list[date]:
+    """The days the vendor may have bars of: its bars begin in 2003, US exchanges left Saturday sessions in 1952."""
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return [day for day in days if day.weekday() < _SATURDAY]
 
 
 def _bars(symbols: list[Any], days: pd.Series[pd.Timestamp], bars: list[Any]) -> pd.DataFrame:
     """RECEIVED; a price that is absent or no number becomes NaN, so that the row is quarantined later."""
-    values = {name: pd.to_numeric(pd.Series([getattr(b, name) for b in bars]), errors="coerce") for name in _OHLCV}
+    values = {name: _numbers([getattr(bar, name) for bar in bars]) for name in _PRICES}
     return RECEIVED.cast(pd.DataFrame({"symbol": symbols, "date": days, **values}))
+
+
+def _numbers(values: list[Any]) -> pd.Series[float]:
+    plain = [
+        value if isinstance(value, int | float | str) and not isinstance(value, bool) else None for value in values
+    ]
+    numbers: pd.Series[float] = pd.to_numeric(pd.Series(plain, dtype=object), errors="coerce")
+    return numbers.astype("float64")
 
 
 def _session_dates(timestamps: list[Any], symbol: str) -> pd.Series[pd.Timestamp]:
     """The session of each bar: the vendor stamps a daily bar with midnight in New York, in milliseconds UTC."""
-    instants: pd.Series[pd.Timestamp] = pd.to_datetime(pd.Series(timestamps, dtype="float64"), unit="ms", utc=True)
-    if instants.isna().any():
-        raise ProviderError(f"a bar of {symbol} without its time `t`", "milliseconds since 1970", "Tell the vendor")
-    return instants.dt.tz_convert(_EXCHANGE_ZONE).dt.tz_localize(None).dt.normalize().dt.as_unit("us")
-
-
-def _table(rows: Iterable[tuple[Any, Any, Any]], kind: str) -> pd.DataFrame:
-    read = [(ticker, _written_date(day, kind), kind, float(value)) for ticker, day, value in rows]
-    return ACTIONS.cast(pd.DataFrame(read, columns=list(ACTIONS.columns)))
-
-
-def _ratio(split: Any) -> float:
-    """New shares per old share."""
-    if not split.split_from or not split.split_to:
+    millis = _numbers(timestamps)
+    # beyond these pandas overflows: the years 1970 to 2262
+    if not millis.between(0, 9.2e12).all():
         raise ProviderError(
-            f"a split of {split.ticker} without its ratio", "split_from and split_to", "Tell the vendor"
+            f"a bar of {symbol} without its time `t`", "milliseconds since 1970", "Run it again; tell the vendor"
         )
-    return float(split.split_to) / float(split.split_from)
-
-
-def _written_date(value: Any, what: str) -> datetime:
-    try:
-        return datetime.combine(datetime.fromisoformat(value).date(), datetime.min.time())
-    except (TypeError, ValueError) as error:
-        raise ProviderError(f"a {what} dated {value!r}", "a date such as 2012-01-31", "Tell the vendor") from error
+    instants: pd.Series[pd.Timestamp] = pd.to_datetime(millis, unit="ms", utc=True)
+    return instants.dt.tz_convert(_EXCHANGE_ZONE).dt.tz_localize(None).dt.normalize().dt.as_unit("us")

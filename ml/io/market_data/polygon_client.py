@@ -1,95 +1,91 @@
-"""The vendor's REST client with its three gaps closed.
+"""The vendor's REST client with its gaps closed.
 
-polygon-api-client 1.16 builds a timeout but never passes it to a request, raises every refusal as one
-class without the HTTP status, and answers a body that is no JSON with an empty list.
+polygon-api-client 1.16 builds a timeout but never passes it to a request, raises every refusal as one class without
+the HTTP status, answers a body that is no JSON with an empty list, fails on `next_url: null`, and joins a `next_url`
+without a leading slash to the host name.
 """
 
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-import certifi
-import urllib3
 from polygon import RESTClient
 
-from ml.errors import ProviderError, ProviderRejected, ProviderUnavailable
-
-_RETRIES = 2
-_TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-_SHOWN = 200
+from ml.errors import ProviderError
+from ml.io.market_data.polygon_http import Answer, Http, NotFound
+from ml.io.throttle import Pacer
 
 
 class Client(RESTClient):  # type: ignore[misc]  # the vendor's package has no types
     """RESTClient whose every answer is either usable or one of our errors. The key is in no message."""
 
-    def __init__(self, key: str, base_url: str, timeout_seconds: float) -> None:
+    def __init__(self, key: str, base_url: str, timeout_seconds: float, pacer: Pacer) -> None:
         super().__init__(api_key=key, base=base_url.rstrip("/"))
-        self.client = _Http(key, self.headers, timeout_seconds)
+        self.client = Http(key, self.headers, self.BASE, timeout_seconds, pacer)
 
-    def _decode(self, resp: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    def ticker_details(self, ticker: str, day: str) -> dict[str, Any] | None:
+        """What the vendor knew of the owner of a ticker on a day, in its own names; None when there was none."""
+        return self._object(lambda: self.get_ticker_details(in_path(ticker), date=day, raw=True))
+
+    def ticker_events(self, identifier: str) -> dict[str, Any] | None:
+        """The tickers that a FIGI's owner (or a ticker's present one) has had; None when the vendor does not know."""
+        return self._object(lambda: self.get_ticker_events(in_path(identifier), types="ticker_change", raw=True))
+
+    def _object(self, ask: Any) -> dict[str, Any] | None:
         try:
-            body = json.loads(resp.data)
-        except ValueError as error:
-            # not a ValueError again: the client would take that for an answer without results
-            raise _unusable(f"{len(resp.data)} bytes that are no JSON ({error})") from error
-        if not isinstance(body, dict) or body.get("status") == "ERROR":
-            raise _unusable(f"the answer {str(body)[:_SHOWN]!r}")
-        if not isinstance(body.get("results", []), list):
-            raise _unusable("`results` that are no list")
+            body = self._body(ask())
+        except NotFound:
+            return None
+        results = body.get("results")
+        if not isinstance(results, dict):
+            raise self._unusable("`results` that are no object")
+        return results
+
+    def _decode(self, resp: Answer) -> dict[str, Any]:
+        """The body of a listing: `results` absent, or a list of objects; `next_url` absent, or an address."""
+        body = self._body(resp)
+        rows = body.get("results", [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._unusable("`results` that are no list of objects")
+        if not rows and _positive(body.get("resultsCount")):
+            raise self._unusable(f"no `results` and a resultsCount of {body['resultsCount']!r}")
+        if body.get("next_url") is None:
+            body.pop("next_url", None)
+        elif not _has_path(body["next_url"]):
+            raise self._unusable(f"the next_url {body['next_url']!r}")
         return body
 
-
-class _Http(urllib3.PoolManager):
-    """Connections that always have a timeout, retry little, and turn failures into our errors."""
-
-    def __init__(self, key: str, headers: dict[str, str], timeout_seconds: float) -> None:
-        super().__init__(
-            headers=headers,
-            ca_certs=certifi.where(),
-            cert_reqs="CERT_REQUIRED",
-            timeout=urllib3.Timeout(connect=timeout_seconds, read=timeout_seconds),
-            retries=urllib3.Retry(
-                total=_RETRIES,
-                status_forcelist=(429, 500, 502, 503, 504),
-                backoff_factor=0.2,
-                raise_on_status=False,  # the last answer says why
-                respect_retry_after_header=False,  # the night's own retries wait longer than a task should sleep
-            ),
-        )
-        self._key = key
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> urllib3.BaseHTTPResponse:
-        address = urllib3.util.parse_url(url)._replace(query=None, auth=None).url
+    def _body(self, answer: Answer) -> dict[str, Any]:
         try:
-            response = super().request(method, url, *args, **kwargs)
-        except urllib3.exceptions.HTTPError as error:
-            raise ProviderUnavailable(
-                f"no answer from {address} ({self._shown(str(getattr(error, 'reason', None) or error))})",
-                "an answer within the timeout",
-                "Check the network and AFTERBELL_POLYGON_BASE_URL, then run the night again",
-            ) from error
-        if response.status != HTTPStatus.OK:
-            raise self._refusal(response, address)
-        return response
+            body = json.loads(answer.data)
+        except (ValueError, RecursionError) as error:
+            # not a ValueError again: the client would take that for an answer without results
+            raise self._unusable(f"{len(answer.data)} bytes that are no JSON ({error})") from error
+        if not isinstance(body, dict) or body.get("status") == "ERROR":
+            raise self._unusable(f"the answer {body!r}")
+        return body
 
-    def _refusal(self, response: urllib3.BaseHTTPResponse, address: str) -> ProviderError:
-        said = self._shown(response.data.decode("utf-8", "replace"))
-        found = f"status {response.status} from {address} ({said})"
-        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return ProviderRejected(
-                found, "a key and a plan that may read these bars", "Check POLYGON_API_KEY and the vendor's plan"
-            )
-        if response.status in _TRY_AGAIN or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ProviderUnavailable(found, "status 200", "Run the night again later")
-        return ProviderError(found, "status 200", "Check AFTERBELL_SYMBOLS and AFTERBELL_POLYGON_BASE_URL")
-
-    def _shown(self, text: str) -> str:
-        return text.replace(self._key, "***")[:_SHOWN].strip()
+    def _unusable(self, found: str) -> ProviderError:
+        return ProviderError(
+            f"{self.client.shown(found)} from the vendor",
+            "a JSON object with `results`",
+            "Run the night again; tell the vendor if it stays",
+        )
 
 
-def _unusable(found: str) -> ProviderError:
-    return ProviderError(
-        f"{found} from the vendor", "a JSON object with `results`", "Run the night again; tell the vendor if it stays"
-    )
+def in_path(name: str) -> str:
+    """A ticker as one piece of a path, whatever is in it."""
+    return quote(name, safe=":")
+
+
+def _has_path(address: Any) -> bool:
+    try:
+        return isinstance(address, str) and urlsplit(address).path.startswith("/")
+    except ValueError:
+        return False
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int) and value > 0

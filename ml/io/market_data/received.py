@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
@@ -20,19 +21,32 @@ ADJ_CLOSE = Contract(
 
 
 @dataclass(frozen=True)
-class Received:
-    """One answer of a source: everything it has between two sessions, both included.
+class Request:
+    """What a delivery is to hold: all bars from `start` to `end`, both included; of every symbol when none is named."""
 
+    start: date
+    end: date
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a delivery, whole in itself: no symbol's session is split over two parts.
+
+    name: unique within the delivery and the same whenever it is asked for again, e.g. "2012", "2024-01-05", "actions".
     bars: RECEIVED, raw prices, in the source's order, mistakes and duplicates included.
-    actions: ACTIONS with their ex-dates in the same span, where the source knows them; else None.
+    actions: ACTIONS with their ex-dates in the request's span, where the source knows them; else None.
     adj_close: ADJ_CLOSE where that is all the source knows of splits and dividends; else None.
-    source: where this came from, for logs and manifests.
+    reference: REFERENCE where the source knows who was behind a ticker; else None.
+    members: MEMBERS where this part says who belonged to the universe; else None.
     """
 
+    name: str
     bars: pd.DataFrame
-    actions: pd.DataFrame | None
-    adj_close: pd.DataFrame | None
-    source: str
+    actions: pd.DataFrame | None = field(default=None)
+    adj_close: pd.DataFrame | None = field(default=None)
+    reference: pd.DataFrame | None = field(default=None)
+    members: pd.DataFrame | None = field(default=None)
 
 
 class Provider(Protocol):
@@ -42,14 +56,19 @@ class Provider(Protocol):
     def name(self) -> str:
         """The name in AFTERBELL_PROVIDER."""
 
+    @property
+    def source(self) -> str:
+        """Where the bars come from, for logs and records; never with a key in it."""
+
     def last_session(self) -> date:
         """The last session the source has bars of; ProviderError when it has none."""
 
-    def fetch(self, start: date, end: date, symbols: tuple[str, ...]) -> Received:
-        """All bars from `start` to `end`, both included; of every symbol when `symbols` is empty.
+    def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        """The parts of the delivery, one at a time, without those whose names are in `have`.
 
-        A session, or a symbol, without bars gives no rows. Raises ProviderRejected (final),
-        ProviderUnavailable (try again) or ProviderError (an unusable answer).
+        Bounded memory: a part holds some millions of rows at the most. A session, or a symbol, without
+        bars gives no rows. Raises ProviderRejected (final), ProviderUnavailable (try again) or
+        ProviderError (an unusable answer).
         """
 
 

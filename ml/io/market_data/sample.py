@@ -6,7 +6,7 @@ downloaded. Source: the Quandl WIKI prices (public domain).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Container, Iterator
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ml.errors import ProviderError, SettingsError
 from ml.io.market_data.files import Files
-from ml.io.market_data.received import Received
+from ml.io.market_data.received import Part, Request
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 _PACKAGE = "bokeh_sampledata"
@@ -28,20 +28,25 @@ class Sample:
     def __init__(self) -> None:
         self._files = Files(_shipped_file())
 
+    @property
+    def source(self) -> str:
+        """The package and its version."""
+        return f"sample: {_PACKAGE} {version(_PACKAGE)}"
+
     def last_session(self) -> date:
         """2013-03-01."""
         return self._files.last_session()
 
-    def fetch(self, start: date, end: date, symbols: tuple[str, ...]) -> Received:
-        """As Provider.fetch; SettingsError for a symbol that the sample does not have."""
-        unknown = sorted(set(symbols) - set(SYMBOLS))
+    def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        """As Provider.deliver, a part a year; SettingsError for a symbol that the sample does not have."""
+        unknown = sorted(set(request.symbols) - set(SYMBOLS))
         if unknown:
             raise SettingsError(
                 f"{', '.join(unknown)} in AFTERBELL_SYMBOLS with the provider `sample`",
                 f"symbols among {', '.join(SYMBOLS)}",
                 "Correct AFTERBELL_SYMBOLS or choose another AFTERBELL_PROVIDER",
             )
-        return replace(self._files.fetch(start, end, symbols), source=f"sample: {_PACKAGE} {version(_PACKAGE)}")
+        return self._files.deliver(request, have)
 
 
 def _shipped_file() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -70,13 +70,18 @@ class Transaction:
 
     def copy(self, name: str, frame: pd.DataFrame) -> None:
         """Bulk-load a frame by the COPY statement `name`. Columns go by position; NaN becomes null."""
+        self.copy_rows(name, _csv(frame))
+
+    def copy_rows(self, name: str, rows: IO[bytes]) -> None:
+        """Bulk-load encoded rows by the COPY statement `name`."""
         with self._connection.cursor() as cursor:
-            cursor.copy_expert(query(name), _csv(frame))
+            cursor.copy_expert(query(name), rows)
 
 
 def _csv(frame: pd.DataFrame) -> BytesIO:
     buffer = BytesIO()
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    # In one piece: of a text column whose first piece is empty, pyarrow writes whatever lies in memory.
+    table = pa.Table.from_pandas(frame, preserve_index=False).combine_chunks()
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=False))
     buffer.seek(0)
     return buffer

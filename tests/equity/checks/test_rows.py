@@ -7,11 +7,13 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ml.equity.bar_rules import CheckResult, check_actions, check_night, check_rows
+from ml.equity.checks import CheckResult, check_rows, never_bars
 from ml.errors import FrameError
 from ml.frames import BARS, QUARANTINE, RECEIVED
-from tests.equity.panels import CALENDAR, actions_of, bars_of, closes, random_bars
+from tests.equity.panels import CALENDAR, closes, random_bars
 
 # The sessions of the panels: Mon 2011-01-03, Tue 04, Wed 05, Thu 06, Fri 07, Mon 10.
 AS_OF = closes(3)[2]
@@ -66,6 +68,16 @@ def test_a_bar_may_stand_still_and_trade_nothing() -> None:
         ({"open": 12.5}, "high below open"),
         ({"low": 10.5}, "low above open"),
         ({"open": 11.0, "low": 11.0, "close": 10.5}, "low above close"),
+        ({"open": 0.0, "high": 0.0, "low": 0.0}, "halt row (open, high and low are 0)"),
+        (
+            {"open": 0.0, "high": 0.0, "low": 0.0, "volume": -1.0},
+            "halt row (open, high and low are 0); volume that is negative or infinite",
+        ),
+        (
+            {"open": 0.0, "high": 0.0, "low": 0.0, "close": 0.0},
+            "open that is no positive number; high that is no positive number; low that is no positive number; "
+            "close that is no positive number",
+        ),
         ({"high": 8.0}, "high below open; high below close; high below low"),
         ({"open": -1.0}, "open that is no positive number; low above open"),
         ({"date": "2011-01-01"}, "date without a session"),
@@ -125,15 +137,16 @@ def test_each_result_tells_the_first_bad_row() -> None:
         "1 of 2 rows, first BAD 2011-01-04",
         "volume >= 0 and finite",
         1,
+        2,
+        "rows",
+        "BAD 2011-01-04",
     )
 
 
-def test_no_rows_at_all_are_fine_for_the_row_rules_and_stop_the_night() -> None:
-    report = check_rows(RECEIVED.empty(), CALENDAR, AS_OF)
+def test_no_rows_at_all_are_fine_for_the_row_rules() -> None:
+    report = check_rows(RECEIVED.empty(), CALENDAR, AS_OF, QUARANTINE.empty())
     assert report.accepted.empty
     assert failures(report.results) == {}
-    night = check_night(report.accepted, 0, 0, None, AS_OF, 0.01, 0.9)
-    assert failures(night) == {"bars of the night's session": 1}
 
 
 def test_only_bad_rows_leave_nothing() -> None:
@@ -147,48 +160,84 @@ def test_an_as_of_that_is_no_close_is_refused() -> None:
         check_rows(received(good()), CALENDAR, AS_OF + pd.Timedelta(minutes=1))
 
 
-TEN_THEN_NINE = bars_of(**{f"S{i}": [1.0, 1.0, 1.0 if i else None] for i in range(10)})
+CROOKED = {"high": 10.5}  # below the close, but a reviewer may know better
+
+
+def released(*rows: tuple[object, ...]) -> pd.DataFrame:
+    return QUARANTINE.cast(received(*rows).assign(reason="whatever it was then"))
+
+
+def test_values_that_a_reviewer_released_are_accepted_and_counted_all_the_same() -> None:
+    report = check_rows(received(good(), broken(**CROOKED)), CALENDAR, AS_OF, released(broken(**CROOKED)))
+    assert report.accepted["symbol"].tolist() == ["A", "BAD"]
+    assert report.quarantined.empty
+    assert failures(report.results) == {"high below close": 1}
+
+
+@pytest.mark.parametrize("change", [{"high": 10.4}, {"date": "2011-01-05"}, {"symbol": "OTHER"}, {"volume": 101.0}])
+def test_a_release_is_for_the_very_same_values(change: dict[str, object]) -> None:
+    report = check_rows(received(broken(**CROOKED)), CALENDAR, AS_OF, released(broken(**{**CROOKED, **change})))
+    assert report.accepted.empty
 
 
 @pytest.mark.parametrize(
-    ("ratio", "previous", "quarantined", "failed"),
-    [
-        (0.9, None, 0, []),
-        (0.91, None, 0, ["bars against the session before"]),
-        (0.9, 11, 0, ["bars against the session before"]),
-        (0.91, 9, 0, []),
-        (0.9, None, 1, []),
-        (0.9, None, 2, ["share of rows in quarantine"]),
-        (0.95, None, 2, ["bars against the session before", "share of rows in quarantine"]),
-    ],
+    "fault",
+    [{"close": np.nan}, {"low": 0.0}, {"high": 8.0}, {"volume": -1.0}, {"date": "2011-01-01"}, {"date": "2011-01-06"}],
 )
-def test_the_night_is_judged_by_its_bars_and_its_quarantine(
-    ratio: float, previous: int | None, quarantined: int, failed: list[str]
-) -> None:
-    results = check_night(TEN_THEN_NINE, quarantined, 100, previous, AS_OF, 0.01, ratio)
-    assert list(failures(results)) == failed
-    assert {result.severity for result in results} == {"fail"}
+def test_no_release_makes_a_bar_of_what_cannot_be_one(fault: dict[str, object]) -> None:
+    rows = received(broken(**fault))
+    assert check_rows(rows, CALENDAR, AS_OF, released(broken(**fault))).accepted.empty
 
 
-def test_a_night_without_its_own_bars_fails() -> None:
-    results = check_night(TEN_THEN_NINE, 0, 29, None, closes(4)[3], 0.01, 0.9)
-    assert list(failures(results)) == ["bars of the night's session", "bars against the session before"]
+def test_the_released_one_of_two_contradicting_rows_is_taken_and_the_other_stays_out() -> None:
+    one, other = good(), (*good()[:-1], 999.0)
+    report = check_rows(received(one, other), CALENDAR, AS_OF, released(other))
+    assert report.accepted["volume"].tolist() == [999.0]
+    assert report.quarantined["volume"].tolist() == [100.0]
+    both = check_rows(received(one, other), CALENDAR, AS_OF, released(one, other))
+    assert both.accepted.empty
+    assert len(both.quarantined) == 2
 
 
-def test_a_first_night_has_nothing_to_compare_with() -> None:
-    results = check_night(bars_of(A=[1.0]), 0, 1, None, closes(1)[0], 0.01, 0.9)
-    assert failures(results) == {}
-    assert results[1].observed == "no earlier session to compare with"
-
-
-def test_unusable_actions_are_a_warning_that_names_the_first() -> None:
-    bars = bars_of(A=[10.0, 10.0, 10.0])
-    result = check_actions(
-        bars, actions_of(("A", "2011-01-04", "dividend", 12.0), ("A", "2011-01-05", "split", 2.0)), CALENDAR
+def test_rows_that_can_never_be_bars_are_named_with_what_they_lack() -> None:
+    rows = released(
+        broken(**CROOKED),
+        broken(symbol="HALT", open=0.0, high=0.0, low=0.0),
+        broken(symbol="LACK", close=np.nan, volume=-1.0),
+        broken(symbol="LATE", date="2011-01-06"),
+        broken(symbol="MIX", low=20.0),
+        broken(symbol="TWO", **CROOKED),
+        broken(symbol="TWO", high=10.6),
     )
-    assert (result.severity, result.passed, result.unexpected) == ("warn", False, 1)
-    assert "A 2011-01-04: dividend 12" in result.observed
-    assert check_actions(bars, actions_of(("A", "2011-01-05", "split", 2.0)), CALENDAR).passed
+    never = never_bars(rows, CALENDAR, AS_OF)
+    assert list(zip(never["symbol"], never["reason"], strict=True)) == [
+        ("HALT", "halt row (open, high and low are 0)"),
+        ("LACK", "missing close; volume that is negative or infinite"),
+        ("LATE", "date after the night's session"),
+        ("MIX", "high below low"),
+        ("TWO", "different rows for one symbol and date"),
+        ("TWO", "different rows for one symbol and date"),
+    ]
+    assert never_bars(rows.iloc[:1], CALENDAR, AS_OF).empty
+
+
+OHLC = st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.0, np.nan])
+ROW = st.tuples(st.sampled_from("AB"), st.sampled_from(["2011-01-03", "2011-01-04"]), OHLC, OHLC, OHLC, OHLC, OHLC)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(ROW, max_size=8), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_whatever_comes_and_whatever_was_released_only_bars_are_accepted_and_no_row_is_lost(
+    rows: list[tuple[object, ...]], chosen: list[bool]
+) -> None:
+    frame = received(*rows)
+    free = released(*(row for row, is_chosen in zip(rows, chosen, strict=False) if is_chosen))
+    report = check_rows(frame, CALENDAR, AS_OF, free)
+    bars = BARS.check(report.accepted)
+    assert ((bars["high"] >= bars["low"]) & (bars["low"] > 0) & (bars["volume"] >= 0)).all()
+    assert len(bars) + len(report.quarantined) == len(frame.drop_duplicates())
+    without = check_rows(frame, CALENDAR, AS_OF)
+    assert len(bars) >= len(without.accepted)
 
 
 @contextmanager

@@ -1,0 +1,193 @@
+"""Who is behind a ticker: a rename keeps one history, a ticker that is used again starts another.
+
+Bars and actions lie under their tickers as received. On reading they get the label of the instrument
+behind the ticker on their day: the instrument's last ticker, with the month of its last day under it
+(TICKER-YYYYMM) where another instrument took that ticker over. sql/serving/72_identity.sql says the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.equity import sessions
+from ml.errors import FrameError
+from ml.frames import TEXT
+
+UNOWNED = "-unowned"
+"""Added to a ticker on days on which none of its owners had it: whose bars those are, nobody said."""
+
+_ALWAYS, _STILL = pd.Timestamp("1677-09-22"), pd.Timestamp("2262-04-11")
+"""Stand for open ends: the first and last days of pandas' nanoseconds, beyond any session."""
+_DAYS_APART = 1 << 20
+"""Room for one ticker's days in a composite key."""
+
+Days = npt.NDArray[np.int64]
+
+
+def label_bars(bars: pd.DataFrame, tickers: pd.DataFrame, calendar: str, as_of: pd.Timestamp) -> pd.DataFrame:
+    """BARS with `symbol` the label of the instrument, as of the close `as_of`; errors as `label`'s."""
+    if not _renames(tickers):
+        return bars
+    session = sessions.session_of(calendar, bars["ts"])
+    night = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
+    return label(bars.assign(session=session), tickers, "session", night).drop(columns="session")
+
+
+def label(frame: pd.DataFrame, tickers: pd.DataFrame, date_column: str, as_of: pd.Timestamp) -> pd.DataFrame:
+    """`frame` with `symbol` the label of the instrument behind the ticker on the row's day, sorted by symbol and day.
+
+    tickers: TICKERS; those that begin after `as_of` (a naive date) are not known yet
+    date_column: naive dates
+
+    Tickers without any instrument stay. A ticker's rows on days outside all its intervals get UNOWNED
+    added: they are nobody's history. FrameError when two tickers of one instrument have a row on one day,
+    or one ticker two owners.
+    """
+    if not _renames(tickers):
+        return frame
+    spans = _labelled(_spans(tickers[~(tickers["valid_from"] > as_of)]))
+    code, symbols = pd.factorize(frame["symbol"])
+    names, day = pd.Index(symbols), _day(frame[date_column])
+    span = _span_of_row(spans, names, code, day)
+    # What a row can be called: its span's label, its ticker, or its ticker and UNOWNED.
+    choices = np.array([*spans["label"], *names, *(f"{name}{UNOWNED}" for name in names)], dtype=object)
+    received = np.array([*spans["symbol"], *names, *names], dtype=object)
+    unowned = len(spans) + code + len(names) * names.isin(spans["symbol"])[code]
+    used, index = np.unique(np.where(span >= 0, span, unowned), return_inverse=True)
+    if (choices[used] == received[used]).all():
+        return frame
+    told, rank = np.unique(choices[used].astype(str), return_inverse=True)
+    return _relabelled(frame, told, rank[index], code, day)
+
+
+def _span_of_row(spans: pd.DataFrame, names: pd.Index, code: Days, day: Days) -> Days:
+    """Per row, given as the number of its ticker and a day, the position in `spans` of the one it lies in, or -1."""
+    ours = np.flatnonzero(spans["symbol"].isin(names))
+    own = spans.iloc[ours]
+    first = names.get_indexer(pd.Index(own["symbol"])) * _DAYS_APART
+    order = np.argsort(first + _day(own["valid_from"]))
+    start, end = (first + _day(own["valid_from"]))[order], (first + _day(own["valid_to"]))[order]
+    key = code * _DAYS_APART + day
+    place = np.searchsorted(start, key, side="right") - 1
+    inside = place >= 0
+    # A span ends before the next ticker's days begin.
+    inside[inside] = key[inside] < end[place[inside]]
+    return np.where(inside, ours[order][place], -1) if len(ours) else np.full(len(key), -1)
+
+
+def _relabelled(frame: pd.DataFrame, told: npt.NDArray[np.str_], number: Days, code: Days, day: Days) -> pd.DataFrame:
+    """`frame` with told[number], whose texts are sorted, as its symbol; `code` numbers the tickers as received."""
+    key = number * _DAYS_APART + day
+    order = np.argsort(key, kind="stable")
+    twice = np.flatnonzero((np.diff(key[order]) == 0) & (np.diff(code[order]) != 0))
+    if len(twice):
+        one, other = frame["symbol"].iloc[order[twice[0] : twice[0] + 2]]
+        shown = np.datetime64(int(day[order[twice[0]]]) - _DAYS_APART // 2, "D")
+        raise FrameError(
+            f"rows of both {one} and {other} on {shown}, two tickers of {told[number[order[twice[0]]]]}",
+            "one ticker of an instrument a day",
+            "Correct the intervals of the reference, or remove the rows of one of them",
+        )
+    symbol = pd.Series(pd.Index(told, dtype=TEXT).take(number), index=frame.index)
+    return frame.assign(symbol=symbol).take(order).reset_index(drop=True)
+
+
+def tickers_of(reference: pd.DataFrame) -> pd.DataFrame:
+    """Columns symbol, instrument, valid_from, valid_to of REFERENCE, sorted by symbol and valid_from.
+
+    Ends that the source left open are closed where it says elsewhere what follows: an interval without
+    an end ends where the ticker's next owner or the instrument's next ticker begins, one without a
+    beginning begins where the ticker's owner before it ended. Rows that repeat another are dropped.
+    FrameError names an interval that ends before it begins and two owners of one ticker on one day.
+    """
+    columns = ["symbol", "instrument", "valid_from", "valid_to"]
+    named = reference["symbol"].notna() & reference["instrument"].notna()
+    found = reference.loc[named, columns].drop_duplicates(ignore_index=True)
+    backwards = found["valid_from"] >= found["valid_to"]
+    if backwards.any():
+        raise _refused(found[backwards].iloc[0], "that ends before it begins")
+    found = _closed(_closed(_begun(found), "symbol"), "instrument")
+    _refuse_two_owners(found)
+    return found.reset_index(drop=True)
+
+
+def _begun(found: pd.DataFrame) -> pd.DataFrame:
+    """Intervals without a beginning that are not their ticker's first begin where the one before ends."""
+    order = found.sort_values(["symbol", "valid_to", "valid_from"], na_position="last")
+    before = order.groupby("symbol")["valid_to"].shift()
+    return order.assign(valid_from=order["valid_from"].fillna(before))
+
+
+def _closed(found: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Intervals without an end that are not the last of `by` end where the next one begins."""
+    order = found.sort_values([by, "valid_from"], na_position="first", kind="stable")
+    after = order.groupby(by)["valid_from"].shift(-1)
+    return order.assign(valid_to=order["valid_to"].fillna(after)).sort_values(
+        ["symbol", "valid_from"], na_position="first", kind="stable"
+    )
+
+
+def _renames(tickers: pd.DataFrame) -> bool:
+    """Whether any label can differ from its ticker; False in the usual case, one open interval each."""
+    return bool(
+        len(tickers)
+        and (
+            tickers["valid_from"].notna().any()
+            or tickers["valid_to"].notna().any()
+            or tickers["instrument_id"].duplicated().any()
+            or tickers["symbol"].duplicated().any()
+        )
+    )
+
+
+def _spans(tickers: pd.DataFrame) -> pd.DataFrame:
+    """The intervals with their open ends filled in, sorted, none empty, no two of one ticker overlapping."""
+    ordered = tickers.sort_values(["symbol", "valid_from"], na_position="first").reset_index(drop=True)
+    _refuse_two_owners(ordered.rename(columns={"instrument_id": "instrument"}))
+    return ordered.assign(valid_from=ordered["valid_from"].fillna(_ALWAYS), valid_to=ordered["valid_to"].fillna(_STILL))
+
+
+def _labelled(spans: pd.DataFrame) -> pd.DataFrame:
+    """The intervals, each with the `label` of its instrument."""
+    last = spans.sort_values("valid_from", kind="stable").drop_duplicates("instrument_id", keep="last")
+    last_owner = spans.groupby("symbol")["valid_from"].transform("max").loc[last.index]
+    taken = last[last["valid_from"] < last_owner]
+    end = spans["valid_to"] - pd.Timedelta(days=1)
+    by_month, by_day = (spans["symbol"] + end.dt.strftime(form) for form in ("-%Y%m", "-%Y%m%d"))
+    told = by_month.where(~by_month.duplicated(keep=False), by_day)
+    label = last["symbol"].copy()
+    label.loc[taken.index] = told.loc[taken.index]
+    return spans.assign(label=spans["instrument_id"].map(dict(zip(last["instrument_id"], label, strict=True))))
+
+
+def _day(days: pd.Series) -> Days:
+    found: Days = days.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return found + _DAYS_APART // 2  # so that days before 1970 stay with their ticker
+
+
+def _refuse_two_owners(ordered: pd.DataFrame) -> None:
+    """FrameError when intervals of one ticker, sorted by (symbol, valid_from), overlap."""
+    same = ordered["symbol"] == ordered["symbol"].shift(-1)
+    next_from = ordered["valid_from"].shift(-1)
+    # Open at its end, or at the next one's beginning, and followed all the same: they overlap.
+    overlap = same & (ordered["valid_to"].isna() | next_from.isna() | (ordered["valid_to"] > next_from))
+    if overlap.any():
+        first = int(np.flatnonzero(overlap.to_numpy())[0])
+        one, other = ordered.iloc[first], ordered.iloc[first + 1]
+        raise _refused(one, f"and {_in_words(other)}, two owners of one ticker on one day")
+
+
+def _refused(row: pd.Series, what: str) -> FrameError:
+    return FrameError(
+        f"{_in_words(row)} {what}",
+        "at most one owner of a ticker on a day, from valid_from until before valid_to",
+        "Correct the reference",
+    )
+
+
+def _in_words(row: pd.Series) -> str:
+    start = "always" if pd.isna(row["valid_from"]) else f"{row['valid_from']:%Y-%m-%d}"
+    end = "still" if pd.isna(row["valid_to"]) else f"{row['valid_to']:%Y-%m-%d}"
+    return f"{row['symbol']} of instrument {row['instrument']} from {start} until {end}"

@@ -1,0 +1,216 @@
+"""Taking a checked delivery in: the new is added, what differs is restated and its old value kept, the rest is left.
+
+The comparison with what is believed is made in memory: both sides are sorted by one integer per bar, so new bars go
+straight into their table and only those that differ take the slow way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.frames import BARS, TEXT
+from ml.io.warehouse import bulk
+from ml.io.warehouse.bars import TIMEFRAME
+from ml.io.warehouse.connection import Row, Transaction, Warehouse
+
+VALUES = ("open", "high", "low", "close", "volume")
+_LOCK = "market.bars"
+_ROWS_A_COPY = 250_000
+_SECONDS = 1 << 34
+"""Room for one symbol's seconds since 1970 in a bar's key (till the year 2514)."""
+_EXAMPLES = 10
+
+
+@dataclass
+class Counts:
+    """What became of the bars so far. `overlapping` are those about which something was believed already."""
+
+    inserted: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    examples: tuple[str, ...] = ()
+
+    @property
+    def overlapping(self) -> int:
+        return self.restated + self.unchanged
+
+
+@contextmanager
+def accepting(warehouse: Warehouse, ingest: Row) -> Iterator[Acceptance]:
+    """One transaction under the bars' lock: all that is taken in becomes known at one instant, or nothing does."""
+    with warehouse.transaction() as transaction:
+        transaction.lock(_LOCK)
+        yield Acceptance(warehouse, transaction, ingest, transaction.one("knowledge_instant")["known_at"])
+
+
+def refuse(warehouse: Warehouse, ingest: Row, quarantined: pd.DataFrame, checks: Iterable[Mapping[str, Any]]) -> None:
+    """Keep the evidence against a delivery that failed its checks; no bar of it is taken in."""
+    with warehouse.transaction() as transaction:
+        transaction.lock(_LOCK)
+        _store_evidence(transaction, ingest, quarantined, checks)
+        transaction.execute("ingest_refuse", {"ingest_id": ingest["ingest_id"], "quarantined": len(quarantined)})
+
+
+class Acceptance:
+    """A delivery on its way in; everything happens in the transaction of `accepting`."""
+
+    def __init__(self, warehouse: Warehouse, transaction: Transaction, ingest: Row, known_at: datetime) -> None:
+        self._warehouse = warehouse
+        self._transaction = transaction
+        self._ingest = ingest
+        self.known_at = known_at
+        self.counts = Counts()
+        self._ids = self._known_symbols()
+
+    def context(self, symbols: list[str], since: datetime, until: datetime) -> pd.DataFrame:
+        """What was believed before this delivery of `symbols` from `since` until before `until`: BARS, in no order."""
+        believed = self._believed(since, until, symbols)
+        believed = believed[believed["ts"] < until]
+        names = pd.Series({number: symbol for symbol, number in self._ids.items()}, dtype=TEXT)
+        return BARS.cast(believed.assign(symbol=believed["symbol_id"].map(names)))
+
+    def take(self, bars: pd.DataFrame) -> None:
+        """Take BARS in. No key may come twice over all calls."""
+        if bars.empty:
+            return
+        codes, tickers = pd.factorize(bars["symbol"])
+        self._know(tickers)
+        first, last = bars["ts"].min(), bars["ts"].max()
+        self._transaction.execute("partitions_make", {"timeframe": TIMEFRAME, "first": first, "last": last})
+        believed = self._believed(first, last, tickers)
+        symbol_id = np.array([self._ids[ticker] for ticker in tickers], dtype=np.int32)[codes]
+        self._write(symbol_id, bars, believed)
+
+    def _write(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame, believed: pd.DataFrame) -> None:
+        key, old_key = _keys(symbol_id, bars["ts"]), _keys(believed["symbol_id"].to_numpy(), believed["ts"])
+        order = np.argsort(old_key)
+        place = np.searchsorted(old_key, key, sorter=order)
+        place[place == len(old_key)] = 0
+        at = order[place] if len(order) else place
+        known = old_key[at] == key if len(order) else np.zeros(len(key), dtype=np.bool_)
+        differs = np.zeros(len(key), dtype=np.bool_)
+        for column in VALUES:
+            differs[known] |= bars[column].to_numpy()[known] != believed[column].to_numpy()[at[known]]
+        new = ~known
+        self._copy("bars_copy", symbol_id[new], bars[new])
+        if differs.any():
+            self._restate(symbol_id[differs], bars[differs])
+        self._count(new, known, differs, bars, believed, at)
+
+    def _restate(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
+        self._transaction.execute("incoming_bars")
+        self._copy("incoming_bars_copy", symbol_id, bars)
+        self._transaction.execute("bars_keep_revisions")
+        self._transaction.execute("bars_restate")
+        self._transaction.execute("incoming_bars_forget")
+
+    def _copy(self, name: str, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
+        for start in range(0, len(bars), _ROWS_A_COPY):
+            chunk = bars.iloc[start : start + _ROWS_A_COPY]
+            columns: dict[str, Any] = {
+                "timeframe": TIMEFRAME,
+                "symbol_id": symbol_id[start : start + _ROWS_A_COPY],
+                "ts": _instants(chunk["ts"]),
+                **{column: chunk[column].to_numpy() for column in VALUES},
+                "known_at": np.full(len(chunk), pd.Timestamp(self.known_at).tz_convert(None).to_datetime64()),
+                "ingest_id": int(self._ingest["ingest_id"]),
+            }
+            self._transaction.copy_rows(name, bulk.binary_rows(columns))
+
+    def _count(self, new: Any, known: Any, differs: Any, bars: pd.DataFrame, believed: pd.DataFrame, at: Any) -> None:
+        self.counts.inserted += int(new.sum())
+        self.counts.restated += int(differs.sum())
+        self.counts.unchanged += int(known.sum() - differs.sum())
+        for position in np.flatnonzero(differs)[: _EXAMPLES - len(self.counts.examples)]:
+            row, before = bars.iloc[position], believed.iloc[at[position]]
+            changes = (f"{c} {before[c]:g} -> {row[c]:g}" for c in VALUES if before[c] != row[c])
+            self.counts.examples += (f"{row['symbol']} {row['ts']:%Y-%m-%d} {', '.join(changes)}",)
+
+    def _believed(self, first: datetime, last: datetime, symbols: Iterable[str]) -> pd.DataFrame:
+        """Symbol_id, ts and values from `first` to `last`, of `symbols` if only some were asked for, of all else.
+
+        Read beside the transaction, at full speed: the lock keeps every other writer out.
+        """
+        named = {"timeframe": TIMEFRAME, "first": first.isoformat(), "last": last.isoformat()}
+        if not self._ingest["symbols"]:
+            return bulk.read(self._warehouse.dsn, "bars_believed", named).to_pandas()
+        named["symbol_ids"] = ",".join(str(self._ids[symbol]) for symbol in symbols if symbol in self._ids)
+        return bulk.read(self._warehouse.dsn, "bars_believed_of", named).to_pandas()
+
+    def _know(self, tickers: Iterable[str]) -> None:
+        unknown = sorted(set(tickers) - set(self._ids))
+        if unknown:
+            self._transaction.execute("symbols_add", {"symbols": unknown})
+            self._ids = self._known_symbols()
+
+    def _known_symbols(self) -> dict[str, int]:
+        return {row["symbol"]: row["symbol_id"] for row in self._transaction.rows("symbols_all")}
+
+    def rows(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows that a query of this transaction returns."""
+        return self._transaction.rows(name, parameters)
+
+    def actions(self, actions: pd.DataFrame, symbols: Iterable[str]) -> None:
+        """ACTIONS of the delivery's `symbols`: inside its window they replace what was believed there."""
+        window = {key: self._ingest[key] for key in ("ingest_id", "window_start", "window_end")}
+        self._transaction.execute("incoming_actions")
+        self._transaction.copy("incoming_actions_copy", actions)
+        named = {**window, "known_at": self.known_at, "symbols": list(symbols)}
+        self._transaction.execute("actions_supersede", named)
+        self._transaction.execute("actions_insert", named)
+
+    def reference(self, reference: pd.DataFrame) -> None:
+        """Who is behind the tickers of a checked REFERENCE; what it says of one replaces what was believed of it."""
+        self._know(reference["symbol"].unique())
+        self._transaction.execute("incoming_reference")
+        self._transaction.copy("incoming_reference_copy", reference)
+        for statement in ("instruments_add", "tickers_supersede", "tickers_insert", "facts_supersede", "facts_insert"):
+            self._transaction.execute(statement, {"known_at": self.known_at})
+
+    def members(self, members: pd.DataFrame) -> None:
+        """MEMBERS of the universe; the list replaces what was believed."""
+        self._transaction.execute("incoming_members")
+        self._transaction.copy("incoming_members_copy", members)
+        for statement in ("members_supersede", "members_insert"):
+            self._transaction.execute(statement, {"known_at": self.known_at})
+
+    def finish(self, quarantined: pd.DataFrame, checks: Iterable[Mapping[str, Any]]) -> None:
+        """The delivery is in: its evidence and its counts, and an instrument for every ticker that has none."""
+        self._transaction.execute("instruments_of_unknown_tickers", {"known_at": self.known_at})
+        _store_evidence(self._transaction, self._ingest, quarantined, checks)
+        done = {
+            "ingest_id": self._ingest["ingest_id"],
+            "known_at": self.known_at,
+            "inserted": self.counts.inserted,
+            "restated": self.counts.restated,
+            "unchanged": self.counts.unchanged,
+            "quarantined": len(quarantined),
+        }
+        self._transaction.execute("ingest_accept", done)
+
+
+def _store_evidence(
+    transaction: Transaction, ingest: Row, quarantined: pd.DataFrame, checks: Iterable[Mapping[str, Any]]
+) -> None:
+    transaction.execute("incoming_quarantine")
+    transaction.copy("incoming_quarantine_copy", quarantined)
+    transaction.execute("quarantine_upsert", {"ingest_id": ingest["ingest_id"]})
+    for check in checks:
+        transaction.execute("check_result_upsert", {"ingest_id": ingest["ingest_id"], **check})
+
+
+def _instants(ts: pd.Series) -> npt.NDArray[np.datetime64]:
+    return ts.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+
+
+def _keys(symbol_id: npt.NDArray[Any], ts: pd.Series) -> npt.NDArray[np.int64]:
+    seconds = _instants(ts).astype("datetime64[s]").astype(np.int64)
+    return symbol_id.astype(np.int64) * _SECONDS + seconds

@@ -1,0 +1,1 @@
+truncate incoming_bars;

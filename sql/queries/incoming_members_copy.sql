@@ -1,0 +1,1 @@
+copy incoming_members from stdin with (format csv);

@@ -1,0 +1,1 @@
+copy incoming_reference from stdin with (format csv);

@@ -1,0 +1,1 @@
+select * from market.ingest_runs where attempt = %(attempt)s and status = 'landing';

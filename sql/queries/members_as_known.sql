@@ -1,0 +1,8 @@
+-- Who belonged to the universe, as it was believed at the night's known_at; open ends are null.
+select
+    m.symbol,
+    nullif(m.valid_from, '-infinity')::timestamp as valid_from,
+    nullif(m.valid_to, 'infinity')::timestamp as valid_to
+from market.universe_members m
+where m.known_at <= current_setting('afterbell.known_at')::timestamptz
+    and coalesce(m.superseded_at > current_setting('afterbell.known_at')::timestamptz, true);

@@ -1,0 +1,1 @@
+select market.detach_bars(%(timeframe)s, %(year)s) as bars;

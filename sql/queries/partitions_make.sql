@@ -1,0 +1,1 @@
+select market.make_partitions(%(timeframe)s, %(first)s, %(last)s);

@@ -1,0 +1,1 @@
+select symbol_id, symbol from market.symbols order by symbol_id;

@@ -1,0 +1,5 @@
+update market.throttles set
+    failures = 0,
+    open_until = null
+where account = %(account)s
+    and failures > 0;

@@ -1,0 +1,3 @@
+select failures, greatest(open_until, paused_until) as until
+from market.throttles
+where account = %(account)s;

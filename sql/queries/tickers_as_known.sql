@@ -1,0 +1,10 @@
+-- Who was behind each ticker, as it was believed at the night's known_at; open ends are null.
+select
+    s.symbol,
+    t.instrument_id::bigint as instrument_id,
+    nullif(t.valid_from, '-infinity')::timestamp as valid_from,
+    nullif(t.valid_to, 'infinity')::timestamp as valid_to
+from market.tickers t
+join market.symbols s using (symbol_id)
+where t.known_at <= current_setting('afterbell.known_at')::timestamptz
+    and coalesce(t.superseded_at > current_setting('afterbell.known_at')::timestamptz, true);

@@ -1,0 +1,372 @@
+"""What can go wrong on the wire: the real client, the real sockets, a local server that misbehaves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ml.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from ml.frames import RECEIVED
+from ml.io.market_data.polygon import Polygon
+from ml.io.market_data.polygon_http import ATTEMPTS, Http
+from ml.io.market_data.received import Part, Request
+from ml.io.throttle import FAILURES_TO_OPEN, Throttle, fingerprint
+from ml.io.warehouse import Warehouse
+from tests.io.polygon_server import KEY, Unhurried, Vendor, serve
+
+DAY = date(2012, 3, 8)
+ONE = Request(DAY, DAY, ("AAA",))
+MARKET = Request(DAY, DAY)
+BAR = {"T": "AAA", "t": 1331182800000, "o": 10, "h": 12, "l": 9, "c": 11, "v": 1000}
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    row = ("AAA", pd.Timestamp(DAY), 10.0, 12.0, 9.0, 11.0, 1000.0)
+    with serve(RECEIVED.cast(pd.DataFrame([row], columns=list(RECEIVED.columns)))) as running:
+        yield running
+
+
+def deliver(
+    vendor: Vendor, request: Request = ONE, pacer: Unhurried | Throttle | None = None, timeout_seconds: float = 5
+) -> list[Part]:
+    source = Polygon(vendor.key, vendor.url, pacer or Unhurried(), timeout_seconds)
+    return list(source.deliver(request, ()))
+
+
+def asked(vendor: Vendor, path: str = "/range/") -> int:
+    return len([request for request in vendor.requests if path in request])
+
+
+def body(results: Any, **more: Any) -> bytes:
+    return json.dumps({"status": "OK", "results": results, **more}).encode()
+
+
+def test_a_wrong_key_is_final(vendor: Vendor) -> None:
+    source = Polygon("wrong", vendor.url, Unhurried())
+    with pytest.raises(ProviderRejected, match=r"status 401 .*Unknown API Key"):
+        list(source.deliver(ONE, ()))
+    assert len(vendor.requests) == 1, "a refusal is not tried again"
+    with pytest.raises(ProviderRejected):
+        source.last_session()
+
+
+def test_a_plan_that_does_not_cover_the_bars_is_final(vendor: Vendor) -> None:
+    vendor.plant("/range/", 403, b'{"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}')
+    with pytest.raises(ProviderRejected, match="not entitled"):
+        deliver(vendor)
+    assert asked(vendor) == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_a_busy_or_broken_vendor_is_tried_again_and_then_unavailable(vendor: Vendor, status: int) -> None:
+    vendor.plant("/range/", status, b"slow down")
+    with pytest.raises(ProviderUnavailable, match=f"status {status}"):
+        deliver(vendor)
+    assert asked(vendor) == ATTEMPTS
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_short_failure_is_not_noticed(vendor: Vendor, status: int) -> None:
+    vendor.plant("/range/", status, times=2)
+    assert len(deliver(vendor)[0].bars) == 1
+
+
+def test_failures_are_waited_for_longer_each_time_and_at_random(vendor: Vendor) -> None:
+    waits = []
+    for _ in range(8):
+        pacer = Unhurried()
+        vendor.plant("/range/", 500, times=3)
+        deliver(vendor, pacer=pacer)
+        waits.append(pacer.waits[:4])
+    for first, *later in waits:
+        assert first == 0
+        assert all(0 <= wait <= 2**n for n, wait in enumerate(later))
+    assert len({wait[3] for wait in waits}) > 1
+    assert max(wait[3] for wait in waits) > 1, "longer than the first wait can be"
+
+
+def test_who_asks_too_often_without_being_told_how_long_to_wait_pauses_every_task(vendor: Vendor) -> None:
+    pacer = Unhurried()
+    vendor.plant("/range/", 429, times=3)
+    deliver(vendor, pacer=pacer)
+    assert len(pacer.pauses) == 3
+    assert all(0 <= pause <= 16 * 2**n for n, pause in enumerate(pacer.pauses))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured_in_seconds_and_as_a_date_by_the_vendors_clock(vendor: Vendor, status: int) -> None:
+    pacer = Unhurried()
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    until = {"Retry-After": format_datetime(now + timedelta(seconds=40), usegmt=True)}
+    vendor.plant("/range/", status, headers={"Retry-After": "17"}, times=1)
+    vendor.plant("/range/", status, headers={**until, "Date": format_datetime(now, usegmt=True)}, times=1)
+    deliver(vendor, pacer=pacer)
+    assert pacer.pauses == [17, 40]
+
+
+def test_the_wish_of_the_last_answer_before_giving_up_still_reaches_the_other_tasks(vendor: Vendor) -> None:
+    pacer = Unhurried()
+    vendor.plant("/range/", 503, headers={"Retry-After": "50"})
+    with pytest.raises(ProviderUnavailable):
+        deliver(vendor, pacer=pacer)
+    assert pacer.pauses == [50] * ATTEMPTS
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1e9", ""])
+def test_an_unreadable_retry_after_is_as_none(vendor: Vendor, text: str) -> None:
+    pacer = Unhurried()
+    vendor.plant("/range/", 429, headers={"Retry-After": text}, times=1)
+    deliver(vendor, pacer=pacer)
+    assert 0 <= pacer.pauses[0] <= 16
+
+
+def test_a_long_retry_after_ends_the_task_at_once_and_holds_off_the_others(vendor: Vendor, warehouse_dsn: str) -> None:
+    slept: list[float] = []
+    pacer = Throttle(Warehouse(warehouse_dsn), fingerprint("polygon", KEY), 0, slept.append)
+    vendor.plant("/range/", 429, headers={"Retry-After": "600"}, times=1)
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="wish to be left alone"):
+            deliver(vendor, pacer=pacer)
+    assert (asked(vendor), slept) == (1, [])
+
+
+def test_a_dead_vendor_opens_the_circuit_and_is_then_left_alone(vendor: Vendor, warehouse_dsn: str) -> None:
+    pacer = Throttle(Warehouse(warehouse_dsn), fingerprint("polygon", KEY), 0, lambda seconds: None)
+    vendor.plant("/", 500)
+    with pytest.raises(ProviderUnavailable, match="status 500"):
+        deliver(vendor, pacer=pacer)
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="open circuit after 5 failures in a row"):
+            deliver(vendor, pacer=pacer)
+    assert len(vendor.requests) == FAILURES_TO_OPEN
+
+
+def test_a_refusal_is_an_answer_and_opens_no_circuit(vendor: Vendor) -> None:
+    pacer = Unhurried()
+    for status in (401, 403, 404, 429):
+        vendor.plant("/range/", 500, times=1)
+        vendor.plant("/range/", status, times=1)
+        if status == 429:
+            deliver(vendor, pacer=pacer)
+        else:
+            with pytest.raises(ProviderError):
+                deliver(vendor, pacer=pacer)
+        assert pacer.failures == 0
+
+
+def test_every_request_is_paced_pages_and_retries_included(vendor: Vendor) -> None:
+    pacer = Unhurried()
+    vendor.plant("/range/", 500, times=1)
+    deliver(vendor, pacer=pacer)
+    deliver(vendor, MARKET, pacer)
+    assert len(pacer.waits) == len(vendor.requests)
+
+
+def test_a_hanging_socket_ends_by_the_timeout(vendor: Vendor) -> None:
+    vendor.plant("/range/", seconds=1)
+    started = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match=r"[Tt]imed? ?out"):
+        deliver(vendor, timeout_seconds=0.1)
+    assert asked(vendor) == ATTEMPTS
+    assert time.monotonic() - started < ATTEMPTS * 0.9
+
+
+def test_a_dripping_socket_ends_too(vendor: Vendor) -> None:
+    vendor.plant("/range/", 200, b" " * 1_000, drip=0.02, headers={"Content-Encoding": "identity"})
+    with pytest.raises(ProviderUnavailable, match="no end"):
+        deliver(vendor, timeout_seconds=0.1)
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets this port
+        with pytest.raises(ProviderUnavailable, match="refused"):
+            Polygon(KEY, f"http://127.0.0.1:{taken.getsockname()[1]}", Unhurried()).last_session()
+
+
+def test_answers_come_compressed_or_plain(vendor: Vendor) -> None:
+    plain = {"Content-Encoding": "identity"}
+    vendor.plant("/range/", 200, body([BAR]), headers=plain, times=1)
+    assert len(deliver(vendor)[0].bars) == 1
+    packed = gzip.compress(body([BAR] * 1_000))
+    vendor.plant("/range/", 200, packed, headers={"Content-Encoding": "gzip"}, times=1)
+    assert len(deliver(vendor)[0].bars) == 1_000
+
+
+def test_a_broken_compression_is_unavailable(vendor: Vendor) -> None:
+    vendor.plant("/range/", 200, b"no gzip", headers={"Content-Encoding": "gzip"})
+    with pytest.raises(ProviderUnavailable, match="gzip"):
+        deliver(vendor)
+
+
+def test_an_answer_cut_off_on_the_wire_is_unavailable(vendor: Vendor) -> None:
+    cut = {"Content-Length": "500", "Content-Encoding": "identity", "Connection": "close"}
+    vendor.plant("/range/", 200, b'{"status": "OK", "results": [', headers=cut)
+    with pytest.raises(ProviderUnavailable):
+        deliver(vendor, timeout_seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"status": "OK", "results": [{"T": "AAA", "o": 1',
+        b"<html>Bad gateway</html>",
+        b'{"status": "OK", "results": "\xff\xfe"}',
+        b"[" * 100_000,
+        b'["a", "list"]',
+        b'{"status": "OK", "results": {"o": 1}}',
+        b'{"status": "OK", "results": null, "resultsCount": 0}',
+        b'{"status": "OK", "results": [null]}',
+        b'{"status": "OK", "resultsCount": 8000}',
+        b'{"status": "ERROR", "error": "something broke"}',
+        b"",
+    ],
+)
+def test_an_unusable_answer_is_an_error_and_never_an_empty_session(vendor: Vendor, answer: bytes) -> None:
+    vendor.plant("/v2/aggs/", 200, answer)
+    for request in (ONE, MARKET):
+        with pytest.raises(ProviderError) as caught:
+            deliver(vendor, request)
+        assert not isinstance(caught.value, (ProviderRejected, ProviderUnavailable))
+
+
+def test_a_price_of_a_wrong_type_costs_its_row_and_not_the_night(vendor: Vendor) -> None:
+    wrong = {**BAR, "o": "10.5", "h": None, "l": True, "c": "n/a", "v": [1]}
+    vendor.plant("/v2/aggs/", 200, body([wrong, {**BAR, "v": 10**30}]))
+    for request in (ONE, MARKET):
+        first, second = deliver(vendor, request)[0].bars.itertuples()
+        assert first.open == 10.5
+        assert pd.isna([first.high, first.low, first.close, first.volume]).all()
+        assert second.volume == 1e30
+
+
+def test_a_ticker_that_is_no_text_is_missing(vendor: Vendor) -> None:
+    vendor.plant("/grouped/", 200, body([{**BAR, "T": 7}, BAR]))
+    assert deliver(vendor, MARKET)[0].bars["symbol"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("stamp", [None, "yesterday", -1, 1e300])
+def test_a_bar_without_a_time_is_an_error(vendor: Vendor, stamp: Any) -> None:
+    vendor.plant("/range/", 200, body([{**BAR, "t": stamp}]))
+    with pytest.raises(ProviderError, match="without its time"):
+        deliver(vendor)
+
+
+@pytest.mark.parametrize(
+    ("path", "row", "told"),
+    [
+        ("/splits", {"ticker": "AAA", "execution_date": "2012-03-08"}, "without its ratio"),
+        ("/splits", {"ticker": "AAA", "split_from": 1, "split_to": 2}, "split dated None"),
+        ("/splits", {"execution_date": "2012-03-08", "split_from": 1, "split_to": 2}, "split of the ticker None"),
+        ("/splits", {"ticker": "AAA", "execution_date": "2012-03-08", "split_from": 0, "split_to": 2}, "its ratio"),
+        ("/dividends", {"ticker": "AAA", "cash_amount": 1}, "dividend dated None"),
+        ("/dividends", {"ticker": "AAA", "ex_dividend_date": "2012-03-08", "cash_amount": "much"}, "'much'"),
+        ("/dividends", {"ticker": "AAA", "ex_dividend_date": "2012-03-08"}, "a dividend of AAA on 2012-03-08 of None"),
+    ],
+)
+def test_an_action_that_cannot_be_read_is_an_error(vendor: Vendor, path: str, row: Any, told: str) -> None:
+    vendor.plant(path, 200, body([row]))
+    with pytest.raises(ProviderError, match=told):
+        deliver(vendor)
+
+
+@pytest.mark.parametrize(
+    "next_url",
+    [
+        "http://other.test/v2/aggs/ticker/AAA/range/1/day/2012-03-08/2012-03-08?cursor=1",
+        "https://api.polygon.io//other.test/v2/aggs/ticker/AAA/range/1/day/2012-03-08/2012-03-08",
+        "@{other}/v2/aggs",
+        ".other.test/v2/aggs",
+        "other.test",
+        ":80@{other}/v2",
+        "http://[broken/v2",
+        7,
+    ],
+)
+def test_the_key_goes_to_the_configured_host_and_to_no_other(vendor: Vendor, next_url: Any) -> None:
+    with serve(RECEIVED.empty()) as other:
+        address = next_url.format(other=other.url.removeprefix("http://")) if isinstance(next_url, str) else next_url
+        address = address.replace("http://other.test", other.url) if isinstance(address, str) else address
+        vendor.plant("/range/", 200, body([BAR], next_url=address), times=1)
+        with suppress(ProviderError):
+            deliver(vendor)
+        assert other.requests == []
+    assert asked(vendor) >= 1
+
+
+def test_even_a_client_that_asked_another_host_would_not_hand_it_the_key(vendor: Vendor) -> None:
+    with serve(RECEIVED.empty()) as other:
+        connections = Http(KEY, {"Authorization": f"Bearer {KEY}"}, vendor.url, 1, Unhurried())
+        for address in (other.url, vendor.url.replace("http:", "https:"), f"{vendor.url}@{other.url[7:]}"):
+            with pytest.raises(ProviderError, match="which may see the key"):
+                connections.request("GET", f"{address}/v1/marketstatus/now")
+        assert other.requests + vendor.requests == []
+
+
+def test_a_redirect_is_not_followed(vendor: Vendor) -> None:
+    with serve(RECEIVED.empty()) as other:
+        vendor.plant("/range/", 302, headers={"Location": other.url + "/v2/aggs"})
+        with pytest.raises(ProviderError, match="status 302"):
+            deliver(vendor)
+        assert other.requests == []
+
+
+def test_a_next_url_of_null_ends_a_listing(vendor: Vendor) -> None:
+    vendor.plant("/range/", 200, body([BAR], next_url=None))
+    assert len(deliver(vendor)[0].bars) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (401, f"bad key {KEY}".encode()),
+        (429, KEY.encode()),
+        (500, KEY.encode()),
+        (200, b"{broken"),
+        (200, body([BAR], next_url=f"other.test?apiKey={KEY}")),
+        (200, json.dumps({"status": "ERROR", "error": KEY}).encode()),
+        (404, KEY.encode()),
+    ],
+)
+def test_the_key_is_in_no_error_and_in_no_log(
+    vendor: Vendor, status: int, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    vendor.plant("/range/", status, answer)
+    source = Polygon(vendor.key, vendor.url, Unhurried())
+    with pytest.raises(ProviderError) as caught:
+        list(source.deliver(ONE, ()))
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caplog.text + repr(source)
+    assert vendor.url in told or "vendor" in told
+    assert "GET /v2/aggs" in told, "the debug log of the connections is in what was searched"
+    assert KEY not in told
+    assert all(KEY not in path for path in vendor.requests)
+
+
+@pytest.mark.parametrize("key", ["a-secret\nkey", "a-secret key", "a-secret…key"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_quoted(vendor: Vendor, key: str) -> None:
+    with pytest.raises(ProviderRejected, match="POLYGON_API_KEY") as caught:
+        Polygon(key, vendor.url, Unhurried()).last_session()
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_key_in_the_vendors_own_next_url_is_not_passed_on(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    second = f"https://api.polygon.io/v2/aggs/ticker/AAA/range/1/day/2012-03-08/2012-03-08?cursor=1&apiKey={KEY}"
+    vendor.plant("/range/", 200, body([BAR], next_url=second), times=1)
+    deliver(vendor)
+    assert "cursor=1" in vendor.requests[1]
+    assert KEY not in caplog.text + "".join(vendor.requests)
