@@ -46,7 +46,9 @@ def equity_ingest() -> None:
             from ml.steps import ingest
 
             due = dag_run.data_interval_end if dag_run.run_type == "scheduled" else None
-            return ingest.run((params or {}).get("as_of"), due)
+            # `airflow backfill create` makes one run for each night; each is that night's.
+            past = dag_run.data_interval_end.isoformat() if dag_run.run_type == "backfill" else None
+            return ingest.run((params or {}).get("as_of") or past, due, f"{dag_run.dag_id}/{dag_run.run_id}")
 
     @task(outlets=[BARS], doc_md="Check the delivery; take good rows in, quarantine bad ones, stop on a failed suite.")
     def validate(landed: dict[str, str], *, outlet_events: Any) -> dict[str, str]:

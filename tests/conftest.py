@@ -6,9 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg2
 import pytest
 
 from ml.settings import Settings, settings
@@ -23,6 +25,7 @@ from tests.servers import (
     mlflow_server_on,
     postgres_server,
 )
+from tests.sql.seed import story
 
 TEMPLATE = "afterbell_template"
 # Two workers on two cores: threads that spin while they wait would take the cores from those that work.
@@ -81,6 +84,15 @@ def warehouse_dsn(warehouse: WarehouseAddress) -> str:
 @pytest.fixture
 def reader_dsn(warehouse: WarehouseAddress) -> str:
     return warehouse.reader_dsn
+
+
+@pytest.fixture(scope="session")
+def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
+    """A warehouse that holds the story of tests/sql/seed.py, a row in every view; its tests only read it."""
+    warehouse = new_warehouse()
+    with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
+        story(writer)
+    return warehouse
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from typing import Any
 
 import psycopg2
@@ -14,22 +15,13 @@ from psycopg2.extras import RealDictCursor
 
 from ml.settings import REPOSITORY, settings
 from tests.servers import WarehouseAddress
-from tests.sql.seed import at, close, story
+from tests.sql.seed import at, close
 
 PAGE = (REPOSITORY / "docs" / "sql.md").read_text(encoding="utf-8")
 QUERIES = dict(re.findall(r"^### (\d+)\. .*?```sql\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE))
 SHORT_TYPES = {"timestamp with time zone": "timestamptz"}
 
 Answer = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
-    """A warehouse that holds the story; the tests here only read it."""
-    warehouse = new_warehouse()
-    with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
-        story(writer)
-    return warehouse
 
 
 @pytest.fixture
@@ -76,7 +68,7 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
 
 
 def test_the_page_has_its_queries() -> None:
-    assert sorted(map(int, QUERIES)) == list(range(1, 12))
+    assert sorted(map(int, QUERIES)) == list(range(1, 16))
     assert len(re.findall("```sql", PAGE)) == len(QUERIES)
 
 
@@ -191,4 +183,30 @@ def test_a_prediction_leads_back_to_model_data_code_and_decision(reader: Connect
     columns = ("p_up", "model_version", "code_commit", "mlflow_run_id", "door", "promoted_because", "promoted_at")
     assert only(answer(reader, QUERIES["11"]), *columns) == [
         (0.66, 2, "commit two", "run", "replace", "better by more than chance allows", at("2024-05-01 23:00"))
+    ]
+
+
+def test_payments_are_put_into_shares(reader: Connection) -> None:
+    """AAPL pays 1 and closes at 101 on 2024-04-26: closes before are scaled by 101 / 102."""
+    rows = answer(reader, QUERIES["12"])
+    assert [row["raw_close"] for row in rows] == [100.0, 102.0, 101.0, 105.0]
+    assert [row["close"] for row in rows] == pytest.approx([100 * 101 / 102, 101.0, 101.0, 105.0])
+
+
+def test_a_corrected_bar_was_believed_otherwise(reader: Connection) -> None:
+    columns = ("ts", "believed_then", "believed_now")
+    assert only(answer(reader, QUERIES["13"]), *columns) == [(close("2024-04-26"), 103.0, 101.0)]
+
+
+def test_the_last_nights_bars_are_counted(reader: Connection) -> None:
+    columns = ("as_of", "status", "inserted_rows", "restated_rows", "quarantined_rows", "failed", "warned")
+    assert only(answer(reader, QUERIES["14"]), *columns) == [(close("2024-05-01"), "accepted", 2, 1, 1, 0, 1)]
+
+
+def test_missing_sessions_are_counted(reader: Connection) -> None:
+    """2024-04-29 and 2024-04-30 are sessions without bars, the 27th and 28th a weekend."""
+    days = (date(2024, 4, 29), date(2024, 4, 30))
+    assert only(answer(reader, QUERIES["15"]), "symbol", "missing", "first", "last") == [
+        ("AAPL", 2, *days),
+        ("IBM", 2, *days),
     ]

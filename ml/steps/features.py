@@ -59,10 +59,9 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
 def _of_members(features: pd.DataFrame, history: History) -> pd.DataFrame:
     if history.member.all():
         return features
-    outside = history.bars.loc[~history.member, ["symbol", "ts"]]
-    outside = pd.MultiIndex.from_frame(outside.rename(columns={"symbol": "entity"}))
-    kept = ~pd.MultiIndex.from_frame(features[["entity", "ts"]]).isin(outside)
-    return features[kept].reset_index(drop=True)
+    outside = pd.MultiIndex.from_frame(history.bars.loc[~history.member, ["ts", "symbol"]])
+    inside = ~pd.MultiIndex.from_frame(features[["ts", "entity"]]).isin(outside)
+    return features[inside].reset_index(drop=True)
 
 
 def _reference(adjusted: pd.DataFrame, night: Night) -> pd.DataFrame:

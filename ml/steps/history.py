@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ml.domain import Night
@@ -15,7 +17,10 @@ from ml.io.store import frame_digest
 from ml.io.warehouse import Warehouse, bars
 from ml.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _MEMBER = "member"
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -40,30 +45,34 @@ class History:
 def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     """The history up to `night.as_of` as it was believed at `night.known_at`."""
     calendar, as_of = config.calendar, pd.Timestamp(night.as_of)
-    tickers = bars.tickers_as_known(warehouse, night)
-    raw = bars.bars_as_known(warehouse, night)
+    known = bars.as_known(warehouse, night)
     # Members are listed by the tickers of their days, so they are told before tickers become labels.
-    raw = raw.assign(**{_MEMBER: _belongs(config, raw, bars.members_as_known(warehouse, night))})
-    told = _owned(identity.label_bars(raw, tickers, calendar, as_of))
-    session = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
-    actions = identity.label(bars.actions_as_known(warehouse, night), tickers, "ex_date", session)
-    actions = _owned(actions).sort_values(["symbol", "ex_date", "kind"], ignore_index=True)
-    member: pd.Series[bool] = told[_MEMBER]
+    raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members)})
+    told = _owned(identity.label_bars(raw, known.tickers, calendar, as_of))
+    member = told[_MEMBER] & universe.is_liquid(told, Rules(config.min_price, config.min_dollar_volume), calendar)
     history = BARS.check(told.drop(columns=_MEMBER))
+    session = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
+    actions = _owned(identity.label(known.actions, known.tickers, "ex_date", session))
+    actions = actions.sort_values(["symbol", "ex_date", "kind"], ignore_index=True)
     return History(calendar, history, actions, member, _digest(calendar, night, history, actions, member))
 
 
 def _owned(frame: pd.DataFrame) -> pd.DataFrame:
     """Without the rows of tickers on days on which they were nobody's."""
     nobodys = [symbol for symbol in frame["symbol"].unique() if symbol.endswith(identity.UNOWNED)]
-    return frame[~frame["symbol"].isin(nobodys)].reset_index(drop=True) if nobodys else frame
+    if not nobodys:
+        return frame
+    owned = frame[~frame["symbol"].isin(nobodys)].reset_index(drop=True)
+    log.warning(
+        "%d rows of %s lie on days on which the reference knows no owner of the ticker, and are left out",
+        len(frame) - len(owned), ", ".join(symbol.removesuffix(identity.UNOWNED) for symbol in nobodys[:_SHOWN]),
+    )  # fmt: skip
+    return owned
 
 
-def _belongs(config: Settings, raw: pd.DataFrame, members: pd.DataFrame) -> pd.Series[bool]:
+def _is_member(calendar: str, raw: pd.DataFrame, members: pd.DataFrame) -> pd.Series[bool]:
     """Without a list of members everybody is one."""
-    belongs = universe.is_liquid(raw, Rules(config.min_price, config.min_dollar_volume), config.calendar)
-    if len(members):
-        belongs &= universe.is_member(raw, members, config.calendar)
+    belongs = universe.is_member(raw, members, calendar) if len(members) else np.ones(len(raw), dtype=np.bool_)
     return pd.Series(belongs, index=raw.index)
 
 

@@ -19,6 +19,7 @@ from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars, deliveries
 from ml.io.warehouse.deliveries import Delivery, Landed
 from ml.settings import Settings, settings
+from ml.steps import maintenance
 from ml.steps.night import Keys
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def run(as_of: str | None = None, due: datetime | None = None, attempt: str | No
     if config.provider == "polygon" and due is not None:
         _require_due(config, last, due)
     close = sessions.parse_as_of(config.calendar, as_of or last.isoformat())
-    session = sessions.session_of(config.calendar, pd.Series([close])).iloc[0].date()
+    session = _session(config, close)
     if session > last:
         raise SettingsError(
             f"as_of {session} and a last session of {last} in provider {source.name}",
@@ -93,7 +94,7 @@ def _closed(warehouse: Warehouse, ingest_id: int, delivery: Delivery) -> Keys:
 def _universe(config: Settings, have: set[str]) -> Iterator[Part]:
     """The list of AFTERBELL_UNIVERSE_PATH as one more part."""
     if config.universe_path and "members" not in have:
-        yield Part("members", RECEIVED.empty(), members=universe_file.read(config.universe_path))
+        yield Part("members", RECEIVED.empty(), members=universe_file.read_universe(config.universe_path))
 
 
 def _kept(store: Store, provider_name: str, part: Part) -> Landed:
@@ -109,18 +110,22 @@ def _kept(store: Store, provider_name: str, part: Part) -> Landed:
 
 
 def _window_start(config: Settings, close: pd.Timestamp) -> date:
-    """A vendor over the wire is asked for the last sessions only, once the warehouse holds the history before them."""
-    if config.provider != "polygon":
-        return config.history_start
-    before = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions)
-    if not bars.rows_in_session(Warehouse(config.require_warehouse_dsn()), before.iloc[0].to_pydatetime()):
-        return config.history_start
-    start: date = sessions.session_of(config.calendar, before).iloc[0].date()
-    return start
+    """The whole history that is kept; of a vendor over the wire the last sessions only, once that history is there."""
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    recent = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions).iloc[0]
+    if config.provider == "polygon" and bars.rows_in_session(warehouse, recent.to_pydatetime()):
+        return _session(config, recent)
+    kept = maintenance.first_kept(warehouse, config.calendar, config.keep_sessions)
+    return max(config.history_start, _session(config, pd.Timestamp(kept))) if kept else config.history_start
+
+
+def _session(config: Settings, close: pd.Timestamp) -> date:
+    session: date = sessions.session_of(config.calendar, pd.Series([close])).iloc[0].date()
+    return session
 
 
 def _require_due(config: Settings, last: date, due: datetime) -> None:
-    wanted = sessions.session_of(config.calendar, pd.Series([pd.Timestamp(due)])).iloc[0].date()
+    wanted = _session(config, pd.Timestamp(due))
     if last < wanted:
         raise ProviderUnavailable(
             f"{last} as the vendor's last session", f"{wanted}, which has closed", "The night waits and asks again"

@@ -6,7 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -27,6 +28,7 @@ from ml.steps.night import Keys, keys
 log = logging.getLogger(__name__)
 
 ROWS_A_BATCH = 1_000_000
+A_YEAR = timedelta(days=365)
 CONTEXT = timedelta(days=90)
 """How far back the checks look for what was usual: some sixty sessions."""
 
@@ -39,7 +41,7 @@ class Judged:
     checks: list[list[CheckResult]] = field(default_factory=list)
     evidence: list[CheckResult] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
-    by_session: Counter[pd.Timestamp] = field(default_factory=Counter)
+    by_session: Counter[Any] = field(default_factory=Counter)
     tail: pd.DataFrame = field(default_factory=BARS.empty)
     """The last sessions taken in: the context of the next batch."""
 
@@ -61,7 +63,9 @@ def run(ingest_id: str) -> Keys:
     try:
         with acceptance.accepting(warehouse, ingest) as taking:
             actions = _take_all(config, store, parts, taking, ingest, judged)
-            taking.actions(actions, sorted(judged.symbols))
+            if actions is not None:
+                taking.actions(actions, sorted(judged.symbols))
+            taking.sessions(sessions.table(config.calendar, ingest["window_start"], ingest["window_end"] + A_YEAR))
             evidence = _judge(config, ingest, judged, taking, before)
             taking.finish(_quarantined(judged), [vars(check) for check in evidence])
     except SuiteFailed:
@@ -80,8 +84,8 @@ def run(ingest_id: str) -> Keys:
 
 def _take_all(
     config: Settings, store: Store, parts: list[Landed], taking: Acceptance, ingest: Row, judged: Judged
-) -> pd.DataFrame:
-    """Check and take every batch; returns the delivery's ACTIONS."""
+) -> pd.DataFrame | None:
+    """Check and take every batch; returns the delivery's ACTIONS, None when its source knows of none."""
     released = quarantine.released(taking)
     for reference in _found(store, parts, "reference"):
         taking.reference(_checked(reference))
@@ -90,10 +94,10 @@ def _take_all(
     actions = _actions(store, parts)
     for batch in _batches(store, parts):
         report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
-        _check_context(config, report, actions, taking, judged)
+        _check_context(config, report, ACTIONS.empty() if actions is None else actions, taking, judged)
         taking.take(report.accepted)
         judged.quarantined.append(report.quarantined)
-        judged.by_session.update(report.accepted["ts"].value_counts().to_dict())
+        judged.by_session.update(dict(report.accepted["ts"].value_counts().items()))
         judged.symbols.update(report.accepted["symbol"].unique())
         log.info("%d rows checked, %d quarantined", len(batch), len(report.quarantined))
     return actions
@@ -134,7 +138,9 @@ def _judge(config: Settings, ingest: Row, judged: Judged, taking: Acceptance, be
         restated=counts.restated,
         restated_examples="; ".join(counts.examples),
     )
-    night = checks.check_night(facts, config.quarantine_budget, config.min_rows_ratio, config.restatement_budget)
+    # What a person releases is meant to change what was believed.
+    restatement_budget = 1.0 if ingest["kind"] == "release" else config.restatement_budget
+    night = checks.check_night(facts, config.quarantine_budget, config.min_rows_ratio, restatement_budget)
     judged.evidence = [*checks.combined(judged.checks), *night]
     failed = [check for check in judged.evidence if not check.passed and check.severity == "fail"]
     if failed:
@@ -155,12 +161,14 @@ def _batches(store: Store, parts: list[Landed]) -> Iterator[pd.DataFrame]:
         yield pd.concat(batch, ignore_index=True)
 
 
-def _actions(store: Store, parts: list[Landed]) -> pd.DataFrame:
-    """The delivery's ACTIONS: as the source gives them, or read back from its adjusted closes."""
+def _actions(store: Store, parts: list[Landed]) -> pd.DataFrame | None:
+    """The delivery's ACTIONS: as the source gives them, or read back from its adjusted closes; None with neither."""
     given = _found(store, parts, "actions")
     adjusted = _found(store, parts, "adj_close")
     if adjusted:
         given.append(derive_actions(_usable(pd.concat(adjusted, ignore_index=True))))
+    if not given:
+        return None
     together = pd.concat([ACTIONS.empty(), *given], ignore_index=True)
     return ACTIONS.cast(together.drop_duplicates(list(ACTIONS.key), keep="last").sort_values(list(ACTIONS.key)))
 
@@ -196,7 +204,7 @@ def _as_of(ingest: Row) -> pd.Timestamp:
     return pd.Timestamp(ingest["as_of"]).tz_convert("UTC")
 
 
-def _keys(ingest: Row, known_at: pd.Timestamp) -> Keys:
+def _keys(ingest: Row, known_at: datetime) -> Keys:
     return keys(Night(ingest["domain"], ingest["as_of"].astimezone(UTC), known_at.astimezone(UTC)))
 
 

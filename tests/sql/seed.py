@@ -8,7 +8,10 @@ from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import Json
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json, execute_values
+
+from ml.equity import sessions
 
 Row = Mapping[str, Any]
 
@@ -36,7 +39,6 @@ DEFAULTS: dict[str, Row] = {
         "window_start": date(2024, 1, 1),
         "window_end": date(2024, 5, 1),
         "received_rows": 10,
-        "landing_key": "landing/1",
         "received_digest": "digest",
         "status": "accepted",
         "known_at": PAST,
@@ -44,6 +46,10 @@ DEFAULTS: dict[str, Row] = {
     "market.bars": {"timeframe": "1d", **_OHLCV, "known_at": PAST, "ingest_id": 1},
     "market.bar_revisions": {"timeframe": "1d", **_OHLCV, "known_at": PAST, "ingest_id": 1},
     "market.actions": {"known_at": PAST, "ingest_id": 1},
+    "market.instruments": {},
+    "market.tickers": {"known_at": PAST},
+    "market.instrument_facts": {"known_at": PAST},
+    "market.universe_members": {"known_at": PAST},
     "market.quarantine": {**_OHLCV, "first_ingest_id": 1, "last_ingest_id": 1},
     "market.quarantine_reviews": {},
     "market.check_results": {
@@ -111,11 +117,20 @@ DEFAULTS: dict[str, Row] = {
 }
 
 
+BY_NUMBER = ("market.bars", "market.bar_revisions", "market.tickers")
+"""Tables that know a symbol by its number only."""
+
+
 def insert(connection: Connection, table: str, *rows: Row) -> None:
-    """Insert rows, each completed by the table's defaults; identity columns may be given."""
+    """Insert rows, each completed by the table's defaults; identity columns may be given. Bars and tickers are given
+    with their `symbol`, of which this makes the number (and of a bar's instant the partition) where it is missing."""
     with connection.cursor() as cursor:
         for row in rows:
             values = {**DEFAULTS[table], **row}
+            if table in BY_NUMBER:
+                values["symbol_id"] = _number(cursor, values.pop("symbol"))
+            if table == "market.bars":
+                cursor.execute("select market.make_partitions(%(timeframe)s, %(ts)s, %(ts)s)", values)
             cursor.execute(
                 sql.SQL("insert into {} ({}) overriding system value values ({})").format(
                     sql.Identifier(*table.split(".")),
@@ -124,6 +139,13 @@ def insert(connection: Connection, table: str, *rows: Row) -> None:
                 ),
                 {name: Json(value) if isinstance(value, dict | list) else value for name, value in values.items()},
             )
+
+
+def _number(cursor: Cursor, symbol: str) -> int:
+    cursor.execute("insert into market.symbols (symbol) values (%s) on conflict do nothing", (symbol,))
+    cursor.execute("select symbol_id from market.symbols where symbol = %s", (symbol,))
+    ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 def prediction(publication_id: int, entity: str, target: str, as_of: datetime, p_up: float, **more: Any) -> Row:
@@ -144,11 +166,16 @@ def prediction(publication_id: int, entity: str, target: str, as_of: datetime, p
 def story(connection: Connection) -> None:
     """Three nights of two symbols, small enough to check every answer of the SQL guide by hand."""
     _bars(connection)
+    _reference(connection)
     _checks(connection)
     _models(connection)
     _nights(connection)
     upkeep = {"task": "backup", "succeeded": True, "result": "afterbell.dump, 1.0 MB", "started_at": PAST}
     insert(connection, "lifecycle.maintenance", upkeep)
+
+
+CORRECTED = ("2024-04-26", "AAPL")
+"""The bar that was believed to close at 103 until the night of 2024-05-01."""
 
 
 def _bars(connection: Connection) -> None:
@@ -157,7 +184,7 @@ def _bars(connection: Connection) -> None:
         "market.ingest_runs",
         {"ingest_id": 1, "as_of": close("2024-04-24"), "quarantined_rows": 0},
         {"ingest_id": 2, "as_of": close("2024-04-25"), "quarantined_rows": 2},
-        {"ingest_id": 3, "as_of": close("2024-05-01"), "quarantined_rows": 1},
+        {"ingest_id": 3, "as_of": close("2024-05-01"), "inserted_rows": 2, "restated_rows": 1, "quarantined_rows": 1},
     )
     closes = {
         "2024-04-24": {"AAPL": 100.0, "IBM": 200.0},
@@ -168,21 +195,43 @@ def _bars(connection: Connection) -> None:
     for day, prices in closes.items():
         for symbol, price in prices.items():
             ohlc = dict.fromkeys(("open", "high", "low", "close"), price)
-            insert(connection, "market.bars", {"symbol": symbol, "ts": close(day), **ohlc})
+            corrected = {"known_at": at("2024-05-01 22:00")} if (day, symbol) == CORRECTED else {}
+            insert(connection, "market.bars", {"symbol": symbol, "ts": close(day), **ohlc, **corrected})
+    first_word = {"ts": close(CORRECTED[0]), "symbol": CORRECTED[1], "superseded_at": at("2024-05-01 22:00")}
+    insert(connection, "market.bar_revisions", {**first_word, "high": 103.0, "close": 103.0})
     insert(
         connection,
         "market.actions",
         {"symbol": "IBM", "ex_date": date(2024, 4, 25), "kind": "split", "value": 2.0},
+        {"symbol": "AAPL", "ex_date": date(2024, 4, 26), "kind": "dividend", "value": 1.0},
     )
 
 
+def _reference(connection: Connection) -> None:
+    insert(connection, "market.instruments", {"instrument_id": 1, "vendor_id": "A-1"}, {"instrument_id": 2})
+    insert(connection, "market.tickers", {"symbol": "AAPL", "instrument_id": 1}, {"symbol": "IBM", "instrument_id": 2})
+    insert(connection, "market.instrument_facts", {"instrument_id": 1, "name": "Apple", "type": "stock"})
+    insert(connection, "market.universe_members", {"symbol": "AAPL"}, {"symbol": "IBM"})
+    calendar = sessions.table("XNYS", date(2024, 4, 24), date(2024, 5, 1))
+    with connection.cursor() as cursor:
+        rows = list(calendar.itertuples(index=False, name=None))
+        execute_values(cursor, "insert into market.sessions values %s", rows)
+
+
 def _checks(connection: Connection) -> None:
+    saturday = {"session": date(2024, 4, 20), "reason": "no such session", "last_ingest_id": 2}
+    negative = {"reason": "negative price", "last_ingest_id": 3}
     insert(
         connection,
         "market.quarantine",
-        {"symbol": "AAPL", "session": date(2024, 4, 20), "reason": "no such session", "last_ingest_id": 2},
-        {"symbol": "IBM", "session": date(2024, 4, 20), "reason": "no such session", "last_ingest_id": 2},
-        {"symbol": "IBM", "session": date(2024, 4, 30), "close": -1.0, "reason": "negative price", "last_ingest_id": 3},
+        {"quarantine_id": 1, "symbol": "AAPL", **saturday},
+        {"quarantine_id": 2, "symbol": "IBM", **saturday},
+        {"quarantine_id": 3, "symbol": "IBM", "session": date(2024, 4, 30), "close": -1.0, **negative},
+    )
+    insert(
+        connection,
+        "market.quarantine_reviews",
+        {"quarantine_id": 1, "verdict": "reject", "reviewed_by": "ann", "why": "a Saturday"},
     )
     insert(
         connection,

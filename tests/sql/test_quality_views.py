@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import psycopg2
@@ -127,20 +127,9 @@ def test_refused_rows_are_those_that_the_delivery_brought_open_ones_first(book: 
     assert [row["total"] for row in serving.quarantine(1, rows=2)] == [5, 5]
 
 
-def given_bars(book: Connection, **instants: list[datetime]) -> None:
-    with book.cursor() as cursor:
-        cursor.execute("select market.make_partitions('1d', '2023-01-01', '2024-12-31')")
-        for symbol, own in instants.items():
-            cursor.execute("insert into market.symbols (symbol) values (%s) returning symbol_id", (symbol,))
-            (symbol_id,) = cursor.fetchone() or (0,)
-            for ts in own:
-                cursor.execute(
-                    "insert into market.bars values ('1d', %s, %s, 1, 1, 1, 1, 1, %s, 1)", (symbol_id, ts, ts)
-                )
-
-
 def test_sessions_count_bars_and_refused_rows_up_to_the_night(book: Connection) -> None:
-    given_bars(book, AAPL=[NIGHT_1, NIGHT_2, close("2023-01-04")], IBM=[NIGHT_1])
+    seen = {"AAPL": [NIGHT_1, NIGHT_2, close("2023-01-04")], "IBM": [NIGHT_1]}
+    insert(book, "market.bars", *({"symbol": symbol, "ts": ts} for symbol, own in seen.items() for ts in own))
     refused = {"reason": "high below low", "symbol": "IBM"}
     insert(
         book,

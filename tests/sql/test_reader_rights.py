@@ -1,4 +1,4 @@
-"""What the role afterbell_reader may do: SELECT the views of `serving`, and nothing else.
+"""What the role afterbell_reader may do: SELECT the views of `serving`, call its functions, and nothing else.
 
 Its habits (read-only, timeouts) are conveniences that a session can change, so the refusals are tried
 by a reader who has changed them.
@@ -6,7 +6,8 @@ by a reader who has changed them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
@@ -14,23 +15,15 @@ import pytest
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
+from ml.settings import REPOSITORY
 from ml.stack.postgres import PostgresServer
 from ml.stack.roles import AIRFLOW, MLFLOW, READER, make_database
 from tests.servers import WarehouseAddress
-from tests.sql.seed import story
 
+LAID = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "sql" / "serving").glob("*.sql"))
 WRITING = ("insert", "update", "delete", "truncate", "references", "trigger", "maintain")
 # A view over several tables refuses to be written before rights are asked for; that is refusal too.
 NO_TARGET = (errors.ObjectNotInPrerequisiteState, errors.FeatureNotSupported, errors.WrongObjectType)
-
-
-@pytest.fixture(scope="module")
-def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
-    """A warehouse with a row in every view; nothing that is tried here may change it."""
-    warehouse = new_warehouse()
-    with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
-        story(writer)
-    return warehouse
 
 
 @pytest.fixture
@@ -79,7 +72,8 @@ def relations(owner: Connection, serving: bool) -> list[sql.Identifier]:
 
 def test_the_reader_selects_every_view(owner: Connection, reader: Connection) -> None:
     views = relations(owner, serving=True)
-    assert len(views) == 9
+    laid = re.findall(r"^create or replace view serving\.(\w+) as$", LAID, flags=re.MULTILINE)
+    assert sorted(laid) == [view.strings[1] for view in views]
     for view in views:
         assert run(reader, sql.SQL("select * from {} limit 1").format(view)), view
 
@@ -93,10 +87,62 @@ def test_the_reader_selects_nothing_else(owner: Connection, bold_reader: Connect
             run(bold_reader, sql.SQL("select * from {} limit 1").format(relation))
 
 
+def functions(owner: Connection) -> list[tuple[str, str, int, bool, list[str] | None]]:
+    """Every function of ours: schema, name, number of arguments, runs as its owner, its settings."""
+    return run(  # type: ignore[return-value]
+        owner,
+        """
+        select n.nspname::text, p.proname::text, p.pronargs::int, p.prosecdef, p.proconfig
+        from pg_proc p
+        join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname not in ('pg_catalog', 'information_schema')
+        order by 1, 2
+        """,
+    )
+
+
+def test_the_reader_calls_the_functions_of_serving(owner: Connection, reader: Connection) -> None:
+    assert [name for schema, name, *_ in functions(owner) if schema == "serving"] == ["adjusted_bars", "bars_as_known"]
+    assert len(run(reader, "select * from serving.adjusted_bars('AAPL', 'splits')")) == 4
+    assert len(run(reader, "select * from serving.bars_as_known() where symbol = 'AAPL'")) == 4
+    assert run(reader, "select * from serving.bars_as_known('2000-01-01')") == []
+
+
+def test_the_reader_calls_no_other_function_by_any_path(owner: Connection, bold_reader: Connection) -> None:
+    inner = [function for function in functions(owner) if function[0] != "serving"]
+    assert {"session_of", "make_partitions", "detach_bars", "bars_as_known"} <= {name for _, name, *_ in inner}
+    for schema, name, arguments, *_ in inner:
+        call = sql.SQL("select {}({})").format(sql.Identifier(schema, name), sql.SQL(", ").join([sql.NULL] * arguments))
+        with pytest.raises(errors.InsufficientPrivilege, match=f"schema {schema}"):
+            run(bold_reader, call)
+    run(bold_reader, "set search_path = market, archive, lifecycle")
+    for text in ("select session_of(now())", "select * from bars", "select make_partitions('1d', now(), now())"):
+        with pytest.raises((errors.UndefinedFunction, errors.UndefinedTable)):
+            run(bold_reader, text)
+
+
+def test_a_function_that_runs_as_its_owner_takes_no_name_from_its_caller(owner: Connection) -> None:
+    of_the_owner = [(schema, settings) for schema, _, _, as_owner, settings in functions(owner) if as_owner]
+    assert of_the_owner == [("serving", ['search_path=""'])] * 2
+
+
+def test_settings_of_the_reader_show_the_past_and_nothing_else(owner: Connection, bold_reader: Connection) -> None:
+    everything = "select symbol, ts, raw_close from serving.bars_total_return order by 1, 2"
+    now = run(bold_reader, everything)
+    run(bold_reader, "set afterbell.known_at = '2024-04-30'")
+    past = run(bold_reader, everything)
+    assert [row[2] for row in now if row not in past] == [101.0]
+    assert [row[2] for row in past if row not in now] == [103.0]
+    run(bold_reader, "set afterbell.known_at = '2024-04-30''); delete from market.bars; --'")
+    with pytest.raises(errors.InvalidDatetimeFormat):
+        run(bold_reader, everything)
+    assert run(owner, "select count(*) from market.bars") == [(8,)]
+
+
 def test_the_reader_writes_to_no_view(owner: Connection, bold_reader: Connection) -> None:
     for view in relations(owner, serving=True):
         ((column,),) = run(
-            owner, sql.SQL("select attname from pg_attribute where attrelid = {}::regclass and attnum = 1").format(
+            owner, sql.SQL("select attname from pg_attribute where attrelid = {}::regclass and attnum = 2").format(
                 sql.Literal(".".join(view.strings))
             )
         )  # fmt: skip
@@ -104,7 +150,7 @@ def test_the_reader_writes_to_no_view(owner: Connection, bold_reader: Connection
         for text in (
             "delete from {0}",
             "update {0} set {1} = {1}",
-            "insert into {0} select * from {0}",
+            "insert into {0} ({1}) select {1} from {0}",
             "truncate {0}",
         ):
             with pytest.raises((errors.InsufficientPrivilege, *NO_TARGET)):
@@ -164,6 +210,9 @@ def quoted(relation: sql.Identifier) -> sql.Composable:
         "copy serving.bars to program 'cat'",
         "select * from pg_authid",
         "select lo_create(0)",
+        "select market.make_partitions('1d', '2024-01-01', '2024-01-02')",
+        "select market.detach_bars('1d', 2024)",
+        "select * from market.bars_as_known('1d', now(), now())",
         "select lo_from_bytea(0, 'mine')",
         "select pg_logical_emit_message(false, 'mine', 'mine')",
         "select pg_advisory_lock(hashtext('publication:equity'))",

@@ -31,7 +31,7 @@ class Doom:
 
 @contextmanager
 def doomed(server: PostgresServer, at: int | None) -> Iterator[Doom]:
-    """Inside, the connection dies before statement `at` (counted from 0); with None nothing dies and all are counted."""
+    """Inside, the connection dies before statement `at` (counted from 0); with None all are only counted."""
     doom = Doom(server, at)
     with pytest.MonkeyPatch.context() as patch:
         for way in _WAYS:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ml.errors import ProviderError
 from ml.frames import DATE, REFERENCE
-from ml.io.market_data.csv_blocks import CsvBlocks
 from ml.io.market_data.file_columns import plain, written_days
 from ml.io.market_data.file_place import File, Place
+from ml.io.market_data.small_file import read_small
 
 _REQUIRED = ("symbol", "instrument")
 _CORRECT = "Correct the file of AFTERBELL_FILES_REFERENCE"
@@ -24,7 +23,7 @@ def read_reference(place: Place) -> pd.DataFrame:
     """
     file = place.alone()
     with place.reading(file):
-        table = _read(place, file)
+        table = read_small(place, file)
         theirs = _match(file, table.column_names)
         texts = {ours: table[name] for ours, name in theirs.items()}
         frame = pd.DataFrame({ours: _values(file, ours, texts.get(ours), len(table)) for ours in REFERENCE.columns})
@@ -32,16 +31,6 @@ def read_reference(place: Place) -> pd.DataFrame:
         _require_order(file, frame)
         _require_one_owner(file, frame)
     return REFERENCE.check(REFERENCE.cast(frame))
-
-
-def _read(place: Place, file: File) -> pa.Table:
-    if file.path.lower().endswith(".parquet"):
-        with place.open_file(file) as handle:
-            return pq.read_table(handle)
-    with place.open_stream(file) as stream:
-        content = CsvBlocks(stream)
-        text = pa.schema([(name, pa.string()) for name in content.names])
-        return pa.Table.from_batches(list(content.rows(content.names)), text)
 
 
 def _match(file: File, found: list[str]) -> dict[str, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from ml.errors import ProviderError
 from ml.frames import TEXT
 from ml.io.market_data.file_columns import plain, written_days
 from ml.io.market_data.file_place import File, Place
+from ml.io.market_data.small_file import read_small
 
 SETTING = "AFTERBELL_UNIVERSE_PATH"
 COLUMNS = {"symbol": "symbol", "from": "valid_from", "to": "valid_to"}
@@ -28,22 +27,11 @@ def read_universe(url: str) -> pd.DataFrame:
     place = Place(url, SETTING)
     file = place.alone()
     with place.reading(file):
-        table = _read(place, file)
+        table = read_small(place, file)
         found = _columns(file, table)
     order = found.sort_values(["symbol", "valid_from"], na_position="first", ignore_index=True)
     _require_order(file, order)
     return order
-
-
-def _read(place: Place, file: File) -> pa.Table:
-    if file.path.lower().endswith(".parquet"):
-        with place.open_file(file) as handle:
-            return pq.read_table(handle)
-    with place.open_stream(file) as stream:
-        content = pa.BufferReader(stream.read())
-    names = pacsv.open_csv(content).schema.names
-    content.seek(0)
-    return pacsv.read_csv(content, convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())))
 
 
 def _columns(file: File, table: pa.Table) -> pd.DataFrame:

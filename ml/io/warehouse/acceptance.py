@@ -140,10 +140,13 @@ class Acceptance:
         Read beside the transaction, at full speed: the lock keeps every other writer out.
         """
         named = {"timeframe": TIMEFRAME, "first": first.isoformat(), "last": last.isoformat()}
-        if not self._ingest["symbols"]:
-            return bulk.read(self._warehouse.dsn, "bars_believed", named).to_pandas()
-        named["symbol_ids"] = ",".join(str(self._ids[symbol]) for symbol in symbols if symbol in self._ids)
-        return bulk.read(self._warehouse.dsn, "bars_believed_of", named).to_pandas()
+        if self._ingest["symbols"]:
+            named["symbol_ids"] = ",".join(str(self._ids[symbol]) for symbol in symbols if symbol in self._ids)
+        with bulk.reader(self._warehouse.dsn, named) as read:
+            believed: pd.DataFrame = read(
+                "bars_believed_of" if self._ingest["symbols"] else "bars_believed"
+            ).to_pandas()
+        return believed
 
     def _know(self, tickers: Iterable[str]) -> None:
         unknown = sorted(set(tickers) - set(self._ids))
@@ -182,6 +185,12 @@ class Acceptance:
         for statement in ("members_supersede", "members_insert"):
             self._transaction.execute(statement, {"known_at": self.known_at})
 
+    def sessions(self, sessions: pd.DataFrame) -> None:
+        """Sessions of the calendar (columns of market.sessions): with them SQL can tell a holiday from a gap."""
+        self._transaction.execute("incoming_sessions")
+        self._transaction.copy("incoming_sessions_copy", sessions)
+        self._transaction.execute("sessions_upsert")
+
     def finish(self, quarantined: pd.DataFrame, checks: Iterable[Mapping[str, Any]]) -> None:
         """The delivery is in: its evidence and its counts, and an instrument for every ticker that has none."""
         self._transaction.execute("instruments_of_unknown_tickers", {"known_at": self.known_at})
@@ -208,7 +217,8 @@ def _store_evidence(
 
 
 def _instants(ts: pd.Series) -> npt.NDArray[np.datetime64]:
-    return ts.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+    instants: npt.NDArray[np.datetime64] = ts.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+    return instants
 
 
 def _keys(symbol_id: npt.NDArray[Any], ts: pd.Series) -> npt.NDArray[np.int64]:

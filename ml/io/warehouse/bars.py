@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -22,11 +23,31 @@ def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
     return int(row["bars"]) if row else 0
 
 
-def bars_as_known(warehouse: Warehouse, night: Night) -> pd.DataFrame:
-    """Raw bars up to `night.as_of` as believed at `night.known_at`, under their tickers; a BARS frame."""
-    table = bulk.read(warehouse.dsn, "bars_as_known", _settings(night))
-    names = _names(warehouse)
-    # Rank by name once per ticker, so that a million rows are sorted by two integers.
+@dataclass(frozen=True)
+class Known:
+    """What a night may see: BARS and ACTIONS under their tickers, TICKERS and MEMBERS."""
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame
+    tickers: pd.DataFrame
+    members: pd.DataFrame
+
+
+def as_known(warehouse: Warehouse, night: Night) -> Known:
+    """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw."""
+    named = {"timeframe": TIMEFRAME, "as_of": night.as_of.isoformat(), "known_at": night.known_at.isoformat()}
+    with bulk.reader(warehouse.dsn, named) as read:
+        return Known(
+            _bars(read("bars_as_known"), _names(warehouse)),
+            frames.ACTIONS.check(_sorted(read("actions_as_known"), frames.ACTIONS)),
+            _sorted(read("tickers_as_known"), frames.TICKERS),
+            _sorted(read("members_as_known"), frames.MEMBERS),
+        )
+
+
+def _bars(table: pa.Table, names: list[str]) -> pd.DataFrame:
+    """BARS of rows by symbol_id, in any order."""
+    # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
     rank = np.argsort(np.argsort(names))
     symbol_id = table["symbol_id"].to_numpy()
     ts = table["ts"].to_numpy().view("int64")
@@ -34,35 +55,12 @@ def bars_as_known(warehouse: Warehouse, night: Night) -> pd.DataFrame:
     text = pa.DictionaryArray.from_arrays(pa.array(symbol_id[order]), pa.array(names)).cast(pa.large_string())
     columns = {name: table[name].to_numpy()[order] for name in ("open", "high", "low", "close", "volume")}
     stamps = pd.DatetimeIndex(ts[order].view("datetime64[us]")).tz_localize("UTC")
-    frame = pd.DataFrame(
-        {"symbol": pd.Series(text.to_pandas(), dtype=frames.TEXT), "ts": stamps, **columns}, copy=False
-    )
-    return frames.BARS.check(frame)
+    symbol = pd.Series(text.to_pandas(), dtype=frames.TEXT)
+    return frames.BARS.check(pd.DataFrame({"symbol": symbol, "ts": stamps, **columns}, copy=False))
 
 
-def actions_as_known(warehouse: Warehouse, night: Night) -> pd.DataFrame:
-    """Corporate actions up to `night.as_of` as believed at `night.known_at`; an ACTIONS frame."""
-    table = bulk.read(warehouse.dsn, "actions_as_known", _settings(night))
-    table = table.sort_by([(column, "ascending") for column in frames.ACTIONS.key])
-    return frames.ACTIONS.check(frames.ACTIONS.cast(table.to_pandas()))
-
-
-def tickers_as_known(warehouse: Warehouse, night: Night) -> pd.DataFrame:
-    """Who was behind each ticker as believed at `night.known_at`; a TICKERS frame."""
-    table = bulk.read(warehouse.dsn, "tickers_as_known", _settings(night))
-    table = table.sort_by([("symbol", "ascending"), ("valid_from", "ascending")])
-    return frames.TICKERS.cast(table.to_pandas())
-
-
-def members_as_known(warehouse: Warehouse, night: Night) -> pd.DataFrame:
-    """Who belonged to the universe as believed at `night.known_at`; a MEMBERS frame."""
-    table = bulk.read(warehouse.dsn, "members_as_known", _settings(night))
-    table = table.sort_by([("symbol", "ascending"), ("valid_from", "ascending")])
-    return frames.MEMBERS.cast(table.to_pandas())
-
-
-def _settings(night: Night) -> dict[str, str]:
-    return {"timeframe": TIMEFRAME, "as_of": night.as_of.isoformat(), "known_at": night.known_at.isoformat()}
+def _sorted(table: pa.Table, contract: frames.Contract) -> pd.DataFrame:
+    return contract.cast(table.sort_by([(column, "ascending") for column in contract.key]).to_pandas())
 
 
 def _names(warehouse: Warehouse) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -21,10 +21,11 @@ _END = b"\xff\xff"
 _POSTGRES_EPOCH = np.datetime64("2000-01-01", "us")
 
 
-def read(dsn: str, name: str, named: Mapping[str, str]) -> pa.Table:
-    """The answer of one query as Arrow; WarehouseUnavailable when the server is not there.
+@contextmanager
+def reader(dsn: str, named: Mapping[str, str]) -> Iterator[Callable[[str], pa.Table]]:
+    """Reads the answers of queries as Arrow on one connection; WarehouseUnavailable when the server is not there.
 
-    named: what the query reads by current_setting('afterbell.<name>'): a statement with bound parameters cannot
+    named: what the queries read by current_setting('afterbell.<name>'): a statement with bound parameters cannot
     use COPY, which is what makes this fast.
     """
     try:
@@ -32,8 +33,12 @@ def read(dsn: str, name: str, named: Mapping[str, str]) -> pa.Table:
             for key, value in named.items():
                 cursor.execute(query("session_setting"), (f"afterbell.{key}", value))
                 cursor.fetchall()
-            cursor.execute(query(name))
-            return cursor.fetch_arrow_table()
+
+            def read(name: str) -> pa.Table:
+                cursor.execute(query(name))
+                return cursor.fetch_arrow_table()
+
+            yield read
     except adbc_driver_manager.OperationalError as error:
         raise unavailable(dsn) from error
 

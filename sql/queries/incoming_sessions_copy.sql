@@ -1,0 +1,1 @@
+copy incoming_sessions from stdin with (format csv);

@@ -1,0 +1,153 @@
+"""Who is in a night: the universe by its dates, prices as they were, and companies behind tickers that change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ml.__main__ import main
+from ml.equity.features.catalogue import DEFAULT_SET
+from ml.io.store import Store
+from ml.settings import settings
+from ml.steps import features, ingest, keep, labels, predict, validate
+from ml.steps.night import Keys, asked_for
+from tests.steps.market import LAST, SYMBOLS, bars, invented, seen, write
+
+FEW = ("AAA", "BBB", "CCC")
+FIRST, CHANGE = pd.Timestamp("2014-04-01"), pd.Timestamp("2014-06-02")
+MEMBERS_NOW = "select symbol from serving.universe order by symbol"
+
+
+@pytest.fixture
+def folder(market: Path) -> Path:
+    """Where the provider finds a market of FEW over some months."""
+    write(market, few())
+    return market
+
+
+def few() -> pd.DataFrame:
+    return invented(FEW, FIRST.date(), LAST.date())
+
+
+def settled(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
+    for name, value in changed.items():
+        monkeypatch.setenv(f"AFTERBELL_{name}", value)
+    settings.cache_clear()
+
+
+def listed(folder: Path, name: str, text: str) -> str:
+    """A file beside the bars."""
+    path = folder.parent / name
+    path.write_text(text)
+    return str(path)
+
+
+def night() -> Keys:
+    return features.run(**validate.run(ingest.run()["ingest_id"]))
+
+
+def computed(keys: Keys) -> pd.DataFrame:
+    """The features of a night: entity and session of each row."""
+    frame = Store(settings().store_root).get(keep.features("equity", DEFAULT_SET.digest, keys["snapshot"]))
+    return frame[["entity"]].assign(
+        session=frame["ts"].dt.tz_convert("America/New_York").dt.normalize().dt.tz_localize(None)
+    )
+
+
+def spans(keys: Keys) -> dict[str, tuple[str, str]]:
+    """The first and the last session with features, by entity."""
+    by_entity = computed(keys).groupby("entity")["session"]
+    return {
+        str(entity): (f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+        for entity, first, last in by_entity.agg(["min", "max"]).itertuples()
+    }
+
+
+def test_past_dates_have_past_members_and_a_replay_has_the_list_of_then(
+    folder: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    universe = listed(folder, "universe.csv", "symbol,from,to\nAAA,,2014-06-02\nBBB,,\nCCC,2014-06-02,\n")
+    settled(monkeypatch, UNIVERSE_PATH=universe)
+    first = night()
+    assert spans(first) == {
+        "AAA": ("2014-04-01", "2014-05-30"),
+        "BBB": ("2014-04-01", "2014-08-29"),
+        "CCC": ("2014-06-02", "2014-08-29"),
+    }
+    assert tonight(first) == ["BBB", "CCC"]
+    outcomes = Store(settings().store_root).get(keep.labels("equity", "1d", labels.run(**first)["snapshot"]))
+    assert set(outcomes["entity"]) == set(FEW)  # what came of a past member is known whether it left or not
+    assert seen(reader_dsn, "select distinct symbol from serving.bars order by 1") == [(symbol,) for symbol in FEW]
+
+    listed(folder, "universe.csv", "symbol,from,to\nAAA,,\nBBB,,2014-07-01\n")
+    second = night()
+    assert spans(second) == {"AAA": ("2014-04-01", "2014-08-29"), "BBB": ("2014-04-01", "2014-06-30")}
+    assert tonight(second) == ["AAA"]
+    assert seen(reader_dsn, MEMBERS_NOW) == [("AAA",), ("BBB",)]
+    assert features.run("equity", first["as_of"], first["known_at"]) == first
+
+
+def tonight(keys: Keys) -> list[str]:
+    """Whom the night's predictions are about."""
+    frame = Store(settings().store_root).get(keep.tonight("equity", DEFAULT_SET.digest, keys["snapshot"]))
+    return [str(entity) for entity in frame["entity"]]
+
+
+def test_a_least_price_keeps_the_days_on_which_it_was_reached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    least = float(few().query("symbol == 'AAA'")["close"].median())
+    settled(monkeypatch, MIN_PRICE=str(least))
+    keys = night()
+    dear = few()[few()["close"] >= least]
+    assert 0 < len(dear) < len(few())
+    expected = {(row.symbol, row.date) for row in dear.itertuples()}
+    assert {(row.entity, row.session) for row in computed(keys).itertuples()} == expected
+    assert tonight(keys) == sorted(dear[dear["date"] == LAST]["symbol"])
+
+
+def test_a_ticker_used_again_is_two_histories_and_a_renamed_one_is_one(
+    folder: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = few()
+    renamed.loc[(renamed["symbol"] == "BBB") & (renamed["date"] >= CHANGE), "symbol"] = "BBBX"
+    write(folder, renamed)
+    unaware = night()
+    assert set(spans(unaware)) == {"AAA", "BBB", "BBBX", "CCC"}
+    told = "one,AAA,,2014-06-02\ntwo,AAA,2014-06-02,\nthree,BBB,,2014-06-02\nthree,BBBX,2014-06-02,\n"
+    reference = listed(folder, "reference.csv", f"instrument,symbol,valid_from,valid_to\n{told}")
+    universe = listed(folder, "universe.csv", "symbol,from,to\nAAA,,\nBBB,,2014-06-02\nBBBX,2014-06-02,\n")
+    settled(monkeypatch, FILES_REFERENCE=reference, UNIVERSE_PATH=universe)
+    aware = night()
+    assert spans(aware) == {
+        "AAA": ("2014-06-02", "2014-08-29"),
+        "AAA-201406": ("2014-04-01", "2014-05-30"),  # the last day under its ticker was a Sunday in June
+        "BBBX": ("2014-04-01", "2014-08-29"),
+    }
+    assert tonight(aware) == ["AAA", "BBBX"]
+    outcomes = Store(settings().store_root).get(keep.labels("equity", "1d", labels.run(**aware)["snapshot"]))
+    last_known = outcomes.groupby("entity")["ts"].max().dt.strftime("%Y-%m-%d").to_dict()
+    assert last_known == {"AAA": "2014-08-28", "AAA-201406": "2014-05-29", "BBBX": "2014-08-28", "CCC": "2014-08-28"}
+    assert seen(reader_dsn, "select symbol, count(*) from serving.bars group by 1 order by 1") == [
+        (symbol, len(own)) for symbol, own in renamed.groupby("symbol")
+    ]
+    assert features.run("equity", unaware["as_of"], unaware["known_at"]) == unaware
+
+
+@pytest.mark.xdist_group("mlflow")
+@pytest.mark.usefixtures("registry")
+def test_only_members_that_keep_the_rules_are_predicted(
+    market: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = SYMBOLS[:-1]
+    lines = "".join(f"{symbol},,\n" for symbol in members)
+    settled(monkeypatch, UNIVERSE_PATH=listed(market, "universe.csv", f"symbol,from,to\n{lines}"))
+    assert main(["night", "--trials", "1"]) == 0
+    predicted = "select symbol from serving.latest_predictions order by symbol"
+    assert seen(reader_dsn, predicted) == [(symbol,) for symbol in members]
+
+    closes = bars().query("date == @LAST and symbol in @members").set_index("symbol")["close"]
+    settled(monkeypatch, MIN_PRICE=str(closes.min() + 0.001))
+    predict.run(**features.run(**asked_for("equity", None, None)))
+    dear = sorted(set(members) - {closes.idxmin()})
+    assert seen(reader_dsn, predicted) == [(symbol,) for symbol in dear]
