@@ -11,7 +11,7 @@ import pytest
 from ml.domain import Night, Target
 from ml.errors import NotRecorded, RegistryError
 from ml.frames import PREDICTIONS
-from ml.io.warehouse import Warehouse, bars, models, publications
+from ml.io.warehouse import Warehouse, deliveries, models, publications
 from ml.io.warehouse.models import ModelVersion
 
 TARGET = Target("equity", "1d", 1)
@@ -111,4 +111,4 @@ def test_what_was_never_recorded_is_named(house: Warehouse) -> None:
     with pytest.raises(NotRecorded, match="Found no decision 7"):
         models.decision(house, 7)
     with pytest.raises(NotRecorded, match="Found no delivery 7"):
-        bars.landing(house, 7)
+        deliveries.find(house, 7)

@@ -216,7 +216,11 @@ def _believed(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @hypothesis_settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True, phases=[Phase.generate]
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+    phases=[Phase.generate],
 )
 @given(story=STORY)
 def test_a_past_night_reads_the_same_whatever_comes_later(new_house: Callable[[], House], story: list[Any]) -> None:
