@@ -66,8 +66,8 @@ format: $(DEV) ## put the code into the house's form
 typecheck: $(DEV) ## mypy, strictly
 	$(VENV)/bin/mypy .
 
-bench: $(DEV) ## measure every room of the night, and print the table
-	@$(PYTHON) -m tests.bench
+bench: $(DEV) ## measure every room of the night, and print the table (rooms="ingest bars" for some)
+	@$(PYTHON) -m tests.bench $(rooms)
 
 night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)

@@ -6,30 +6,13 @@ Uses a throwaway Postgres and MLflow; nothing of the running stack is touched.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from ml.settings import REPOSITORY, settings
+from ml.settings import settings
+from tests.bench.processes import Step, run
 from tests.servers import migrated, mlflow_database, mlflow_server_on, postgres_server
-
-MEBIBYTE = 1024
-
-
-@dataclass(frozen=True)
-class Step:
-    """One finished step: wall and processor seconds, peak memory in MiB, and the keys that it printed."""
-
-    name: str
-    wall: float
-    cpu: float
-    peak: float
-    keys: dict[str, str]
 
 
 def main() -> None:
@@ -51,31 +34,15 @@ def main() -> None:
 
 
 def _night(environment: dict[str, str]) -> list[Step]:
-    ingest = _run(environment, "ingest", "ingest")
-    steps = [ingest, _run(environment, "validate", "validate", ingest.keys["ingest_id"])]
-    steps += [_run(environment, step, step) for step in ("features", "labels")]
+    ingest = run(environment, "ingest", "ingest")
+    steps = [ingest, run(environment, "validate", "validate", ingest.keys["ingest_id"])]
+    steps += [run(environment, step, step) for step in ("features", "labels")]
     for horizon in settings().horizons:
-        trained = _run(environment, f"train {horizon}", "train", "--horizon", horizon)
+        trained = run(environment, f"train {horizon}", "train", "--horizon", horizon)
         version = trained.keys["version"]
-        compared = _run(environment, f"compare {horizon}", "compare", "--horizon", horizon, "--version", version)
-        steps += [trained, compared, _run(environment, f"promote {horizon}", "promote", compared.keys["decision_id"])]
-    return [*steps, _run(environment, "predict and publish", "predict")]
-
-
-def _run(environment: dict[str, str], name: str, *arguments: str) -> Step:
-    began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ml", *arguments], cwd=REPOSITORY, env=environment, stdout=said
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise SystemExit(f"{name} failed; its log is above")
-        said.seek(0)
-        keys = json.loads(said.read().splitlines()[-1])
-    return Step(name, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MEBIBYTE, keys)
+        compared = run(environment, f"compare {horizon}", "compare", "--horizon", horizon, "--version", version)
+        steps += [trained, compared, run(environment, f"promote {horizon}", "promote", compared.keys["decision_id"])]
+    return [*steps, run(environment, "predict and publish", "predict")]
 
 
 def _print(steps: list[Step]) -> None:

@@ -1,0 +1,58 @@
+"""Features and models: computed, trained and asked on the invented market."""
+
+from __future__ import annotations
+
+from ml.domain import Target
+from ml.equity import adjustment, labels
+from ml.equity.features.catalogue import DEFAULT_SET
+from ml.equity.features.compute import compute
+from ml.estimators.boosting import XGBoost
+from ml.frames import ACTIONS
+from ml.io.warehouse import Warehouse
+from ml.lifecycle.dataset import build
+from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.splits import SplitPlan, nested
+from ml.lifecycle.training import fit, out_of_fold
+from tests.bench.market import CALENDAR, Market
+from tests.bench.timing import Measured, measure
+
+
+def features(_: Warehouse, market: Market) -> list[Measured]:
+    """The night's features, and adjustment alone."""
+    adjusted = adjustment.adjust(market.bars, ACTIONS.empty(), CALENDAR)
+    count = len(DEFAULT_SET.names)
+    return [
+        measure(
+            "features",
+            f"{count} features, one core",
+            len(adjusted),
+            "bars",
+            lambda: compute(adjusted, DEFAULT_SET, CALENDAR),
+        ),
+        measure(
+            "features",
+            "adjustment alone",
+            len(adjusted),
+            "bars",
+            lambda: adjustment.adjust(market.bars, ACTIONS.empty(), CALENDAR),
+        ),
+    ]
+
+
+def training(_: Warehouse, market: Market) -> list[Measured]:
+    """One recipe trained on everything, and one night's forecast."""
+    target = Target("equity", "1d", 1)
+    adjusted = adjustment.adjust(market.bars, ACTIONS.empty(), CALENDAR)
+    computed = compute(adjusted, DEFAULT_SET, CALENDAR)
+    dataset = build(computed, labels.labels(adjusted, (target,), CALENDAR), target, DEFAULT_SET.names)
+    recipe = Recipe("xgboost", XGBoost.defaults, DEFAULT_SET.names, DEFAULT_SET.digest, 1, "vol_cc_20")
+    folds = nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=1)).outer
+    oof = out_of_fold(recipe, dataset, folds, 2)
+    model = fit(recipe, dataset, oof, 2)
+    tonight = computed[computed["ts"] == market.as_of].drop(columns="ts").reset_index(drop=True)
+    return [
+        measure(
+            "train", "one recipe on all rows, both boosters", len(dataset), "rows", lambda: fit(recipe, dataset, oof, 2)
+        ),
+        measure("predict", "one horizon of one night", len(tonight), "symbols", lambda: model.forecast(tonight)),
+    ]
