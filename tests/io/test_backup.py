@@ -261,7 +261,7 @@ def test_the_command_of_the_page_restores_everything_and_readers_read_again(
     secrets = f"AFTERBELL_STACK_POSTGRES_PASSWORD={postgres.password}\nAFTERBELL_STACK_POSTGRES_PORT={postgres.port}\n"
     (tmp_path / "var" / "stack.env").write_text(secrets)
     (tmp_path / ".venv").symlink_to(REPOSITORY / ".venv")
-    (script,) = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    (script,) = re.findall(r"## Restore.*?```sh\n(.*?)```", PAGE, flags=re.DOTALL)
     script = script.replace("make up\n", "").replace("DUMP", dump.name)
     done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
