@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Literal
 
 import exchange_calendars
 import numpy as np
@@ -32,7 +31,6 @@ class _Table:
     """All sessions of one calendar, their opens and closes in UTC, all naive datetime64[us], ascending.
 
     reach: the first day of which the calendar tells whether it was a session.
-    weekdays: seven flags from Monday on, whether the calendar holds sessions on that day of the week.
     """
 
     sessions: npt.NDArray[np.datetime64]
@@ -40,7 +38,6 @@ class _Table:
     closes: npt.NDArray[np.datetime64]
     is_early: npt.NDArray[np.bool_]
     reach: date
-    weekdays: tuple[bool, ...]
 
 
 @cache
@@ -62,7 +59,6 @@ def _table(calendar: str) -> _Table:
         wide.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
         wide.sessions.isin(wide.early_closes),
         first.date(),
-        tuple(flag == "1" for flag in wide.weekmask),
     )
 
 
@@ -90,14 +86,6 @@ def table(calendar: str, first: date, last: date) -> pd.DataFrame:
         "is_early_close": known.is_early[start:stop],
     }
     return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
-
-
-def why_closed(calendar: str, day: date) -> Literal["weekend", "holiday"] | None:
-    """Why `day` holds no session: a day of the week that never does, or a holiday; None when it holds one."""
-    known = _table(calendar)
-    if np.datetime64(_day(day), "us") in known.sessions:
-        return None
-    return "holiday" if known.weekdays[day.weekday()] else "weekend"
 
 
 def close_of(calendar: str, session: date) -> pd.Timestamp:
