@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,17 @@ TEXT = "str"
 DATE = "datetime64[us]"
 INSTANT = "datetime64[us, UTC]"
 REAL = "float64"
+
+
+def session_day(close: datetime) -> date:
+    """The calendar day of the session that closed at `close`, for words and names; market.session_of in SQL.
+
+    A 24 h market closes at midnight UTC, which is already the next day; Wellington's half-days close at 23:45 UTC of
+    the day before.
+    """
+    instant = close.astimezone(UTC)
+    midnight = instant.time() == time()
+    return (instant + (-timedelta(microseconds=1) if midnight else timedelta(minutes=15))).date()
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Literal
 
 import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.equity import calendar_offsets
 from ml.errors import FrameError, SettingsError
 from ml.frames import DATE
+
+calendar_offsets.teach()
 
 _FIRST = pd.Timestamp("1990-01-01")
 _YEARS_AHEAD = 3
@@ -28,14 +30,14 @@ _YEARS_AHEAD = 3
 class _Table:
     """All sessions of one calendar, their opens and closes in UTC, all naive datetime64[us], ascending.
 
-    weekdays: seven flags from Monday on, whether the calendar holds sessions on that day of the week.
+    reach: the first day of which the calendar tells whether it was a session.
     """
 
     sessions: npt.NDArray[np.datetime64]
     opens: npt.NDArray[np.datetime64]
     closes: npt.NDArray[np.datetime64]
     is_early: npt.NDArray[np.bool_]
-    weekdays: tuple[bool, ...]
+    reach: date
 
 
 @cache
@@ -48,17 +50,15 @@ def _table(calendar: str) -> _Table:
             "a code that exchange_calendars knows, e.g. XNYS (New York), XKRX (Seoul), XLON (London), 24/7",
             "Correct AFTERBELL_CALENDAR",
         ) from error
-    first, last = default.bound_min() or _FIRST, default.bound_max()
+    first, last = max(default.bound_min() or _FIRST, _FIRST), default.bound_max()
     ahead = pd.Timestamp.now().normalize() + pd.DateOffset(years=_YEARS_AHEAD)
-    wide = exchange_calendars.get_calendar(
-        calendar, start=max(first, _FIRST), end=ahead if last is None else min(last, ahead)
-    )
+    wide = exchange_calendars.get_calendar(calendar, start=first, end=ahead if last is None else min(last, ahead))
     return _Table(
         wide.sessions.to_numpy().astype("datetime64[us]"),
         wide.opens.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
         wide.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
         wide.sessions.isin(wide.early_closes),
-        tuple(flag == "1" for flag in wide.weekmask),
+        first.date(),
     )
 
 
@@ -86,14 +86,6 @@ def table(calendar: str, first: date, last: date) -> pd.DataFrame:
         "is_early_close": known.is_early[start:stop],
     }
     return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
-
-
-def why_closed(calendar: str, day: date) -> Literal["weekend", "holiday"] | None:
-    """Why `day` holds no session: a day of the week that never does, or a holiday; None when it holds one."""
-    known = _table(calendar)
-    if np.datetime64(_day(day), "us") in known.sessions:
-        return None
-    return "holiday" if known.weekdays[day.weekday()] else "weekend"
 
 
 def close_of(calendar: str, session: date) -> pd.Timestamp:
@@ -172,18 +164,38 @@ def parse_as_of(calendar: str, text: str, now: datetime | None = None) -> pd.Tim
     """
     now = now or pd.Timestamp.now("UTC")
     moment = _read(text)
-    latest = latest_close(calendar, now)
+    latest, session = latest_close(calendar, now), last_closed(calendar, now)
     # Asked first: a date beyond the calendar's end is in the future, whatever else it is.
-    after = moment > now if isinstance(moment, datetime) else moment > now.date()
+    # A session may close on the evening (UTC) before its day: Wellington's half-days do.
+    after = moment > now if isinstance(moment, datetime) else moment > max(now.date(), session)
     if not after:
         close = _exact_close(calendar, moment) if isinstance(moment, datetime) else close_of(calendar, moment)
         if close <= latest:
             return close
     raise SettingsError(
         f"the as_of {text!r}, which lies in the future",
-        f"a session that has closed, at the latest {latest.date()} (closed {latest.isoformat()})",
+        f"a session that has closed, at the latest {session} (closed {latest.isoformat()})",
         "Choose that or an earlier one",
     )
+
+
+def require_reach(calendar: str, day: date, name: str) -> None:
+    """SettingsError when `day`, the setting or field called `name`, lies before all that the calendar knows."""
+    known = _table(calendar).reach
+    if _day(day) < known:
+        raise SettingsError(
+            f"{day} for {name}, before the calendar {calendar} begins", f"{known} or later", "Choose a later date"
+        )
+
+
+def last_closed(calendar: str, now: datetime) -> date:
+    """The last session that has closed by `now`: the day of the session, which the close itself may lie after."""
+    return _session_at(calendar, latest_close(calendar, now))
+
+
+def under_way(calendar: str, now: datetime) -> date:
+    """The next session to close: no bar can be of a later one yet."""
+    return _session_at(calendar, next_close(calendar, now))
 
 
 def last_session(calendar: str, day: date) -> date:
@@ -204,6 +216,11 @@ def latest_close(calendar: str, now: datetime) -> pd.Timestamp:
     """The last close at or before `now`."""
     table = _table(calendar)
     return _stamp(table.closes[np.searchsorted(table.closes, _naive(now), side="right") - 1])
+
+
+def _session_at(calendar: str, close: pd.Timestamp) -> date:
+    session: date = session_of(calendar, pd.Series([close])).iloc[0].date()
+    return session
 
 
 def _read(text: str) -> date | pd.Timestamp:

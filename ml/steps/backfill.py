@@ -111,8 +111,9 @@ def _chunks(calendar: str, first: date, last: date, size: str) -> Iterator[tuple
 
 
 def _span(config: Settings, start: str, end: str | None) -> tuple[date, date]:
-    has = min(provider(config).last_session(), sessions.latest_close(config.calendar, datetime.now(UTC)).date())
+    has, _ = ingest.last_session(config, provider(config), datetime.now(UTC))
     first, last = _day("start", start), _day("end", end) if end else has
+    sessions.require_reach(config.calendar, first, "the start")
     _require(last <= has, f"an end of {last}", f"at the latest {has}, the last session that the source has")
     _require(
         not sessions.closes(config.calendar, first, last).empty,

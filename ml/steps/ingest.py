@@ -39,7 +39,8 @@ def run(as_of: str | None = None, due: datetime | None = None, attempt: str | No
     """
     config = settings()
     source = _only_provider(config)
-    last = sessions.last_session(config.calendar, min(source.last_session(), datetime.now(UTC).date()))
+    sessions.require_reach(config.calendar, config.history_start, "AFTERBELL_HISTORY_START")
+    last, strays_after = last_session(config, source, datetime.now(UTC))
     if config.provider == "polygon" and due is not None:
         _require_due(config, last, due)
     close = sessions.parse_as_of(config.calendar, as_of or last.isoformat())
@@ -50,8 +51,20 @@ def run(as_of: str | None = None, due: datetime | None = None, attempt: str | No
             "a session that the provider already has",
             "Wait for its data or choose an earlier as_of",
         )
-    request = Request(_window_start(config, close), session, config.symbols)
+    request = Request(_window_start(config, close), session, config.symbols, strays_after)
     return land(config, "night", close, request, attempt)
+
+
+def last_session(config: Settings, source: Provider, now: datetime) -> tuple[date, date | None]:
+    """The last session that has closed by `now` and of which the source has bars; and whether it has stray rows.
+
+    Rows of the session under way are there before its close, and one row may carry a date by mistake: neither makes a
+    night. The second is None, or the session under way when the source has rows of later days than that.
+    """
+    closed, latest = sessions.last_closed(config.calendar, now), source.last_session()
+    known = latest if latest <= closed else source.last_session(closed)
+    under_way = sessions.under_way(config.calendar, now)
+    return sessions.last_session(config.calendar, known), under_way if latest > under_way else None
 
 
 def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, attempt: str | None) -> Keys:

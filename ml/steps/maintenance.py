@@ -14,6 +14,7 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.errors import AfterbellError, SettingsError, WarehouseUnavailable
+from ml.frames import session_day
 from ml.io import backup as backups
 from ml.io.warehouse import Warehouse, partitions
 from ml.settings import Settings, settings
@@ -51,7 +52,7 @@ def retain(keep_sessions: int | None = None) -> str:
             return "nothing to move: all sessions are kept"
         moved = partitions.detach_before(warehouse, first)
         counted = ", ".join(f"{year} ({bars} bars)" for year, bars in moved.items())
-        return f"kept {keep} sessions, from {first.date()}; " + (
+        return f"kept {keep} sessions, from {session_day(first)}; " + (
             f"moved to archive: {counted}" if moved else "all in use"
         )
 

@@ -70,7 +70,7 @@ def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Ni
     serving = [champion for champion in found if champion is not None]
     if not serving:
         raise NoChampion(
-            f"no champion of {parts.domain.name} that may answer the night of {night.as_of:%Y-%m-%d}",
+            f"no champion of {parts.domain.name} that may answer the night of {frames.session_day(night.as_of)}",
             "a promoted model that has seen nothing later and uses the features of today's code",
             "After a retraining predictions follow by themselves. A night before the first champion has no answer: "
             "run nights in the order of time",

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ml.domain import Night, Target
 from ml.errors import NotRecorded
+from ml.frames import session_day
 from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
@@ -126,7 +127,7 @@ def _train(
     return Training(
         model_name=target.model_name,
         training_key=question,
-        run_name=f"{target.model_name} {night.as_of:%Y-%m-%d}",
+        run_name=f"{target.model_name} {session_day(night.as_of)}",
         model_files=files,
         artifacts=artifacts,
         feature_names=parts.feature_names,

@@ -30,9 +30,20 @@ export function target(value, expected) {
 }
 
 export const range = (low, high) => (missing(low) || missing(high) ? NONE : `${price(low)} – ${price(high)}`);
-export const longDate = (iso) => (missing(iso) ? NONE : day.format(new Date(iso)));
-export const date = (iso) => (missing(iso) ? NONE : shortDay.format(new Date(iso)));
-export const instant = (iso) => (missing(iso) ? NONE : `${date(iso)}, ${clock.format(new Date(iso))} UTC`);
+
+// The day of a session, from that day itself or from its close: midnight belongs to the day before, and Wellington's
+// half-days close at 23:45 UTC of the day before (serving.session_of).
+function session(at) {
+  const instant = new Date(at);
+  if (/^\d{4}-\d\d-\d\d$/.test(at)) return instant;
+  return new Date(instant.getTime() + (instant.getTime() % 86400000 === 0 ? -1 : 900000));
+}
+
+export const longDate = (at) => (missing(at) ? NONE : day.format(session(at)));
+export const date = (at) => (missing(at) ? NONE : shortDay.format(session(at)));
+export const instant = (iso) => (
+  missing(iso) ? NONE : `${shortDay.format(new Date(iso))}, ${clock.format(new Date(iso))} UTC`
+);
 
 export function ago(iso) {
   const seconds = (new Date(iso) - Date.now()) / 1000;

@@ -1,6 +1,6 @@
 -- Splits and dividends that fall within the last sessions of one symbol.
 with recent as (
-    select (ts at time zone 'utc')::date as session
+    select serving.session_of(ts) as session
     from serving.bars
     where timeframe = '1d' and symbol = %(symbol)s
     order by ts desc

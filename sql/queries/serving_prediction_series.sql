@@ -9,7 +9,7 @@ with nights as (
     limit %(nights)s
 ),
 last_session as (
-    select max(ts at time zone 'utc')::date as session
+    select serving.session_of(max(ts)) as session
     from serving.bars
     where timeframe = '1d' and symbol = %(symbol)s
 ),
@@ -20,7 +20,7 @@ factors as (
         on s.symbol = %(symbol)s
             and s.kind = 'split'
             and s.value > 0
-            and s.ex_date > (n.as_of at time zone 'utc')::date
+            and s.ex_date > serving.session_of(n.as_of)
             and s.ex_date <= (select session from last_session)
     group by n.as_of
 )

@@ -1,6 +1,6 @@
 -- The last sessions of one symbol, and the same prices in shares as they are after the last of them.
 with recent as (
-    select ts, (ts at time zone 'utc')::date as session, open, high, low, close, volume
+    select ts, serving.session_of(ts) as session, open, high, low, close, volume
     from serving.bars
     where timeframe = '1d' and symbol = %(symbol)s
     order by ts desc

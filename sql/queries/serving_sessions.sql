@@ -1,17 +1,17 @@
 -- Bars and refused rows of each of the last sessions up to a night.
 with counted as (
-    select (ts at time zone 'utc')::date as session, count(*) as bars
+    select serving.session_of(ts) as session, count(*) as bars
     from serving.bars
     where timeframe = '1d'
         and ts > %(as_of)s::timestamptz - make_interval(days => %(days)s)
         and ts <= %(as_of)s::timestamptz
-    group by 1
+    group by ts
 ),
 refused as (
     select session, count(*) as quarantined
     from serving.quarantine
-    where session > (%(as_of)s::timestamptz at time zone 'utc')::date - %(days)s
-        and session <= (%(as_of)s::timestamptz at time zone 'utc')::date
+    where session > serving.session_of(%(as_of)s::timestamptz) - %(days)s
+        and session <= serving.session_of(%(as_of)s::timestamptz)
     group by 1
 )
 select session, coalesce(c.bars, 0) as bars, coalesce(r.quarantined, 0) as quarantined

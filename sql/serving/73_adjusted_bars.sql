@@ -31,8 +31,11 @@ named_bars as (
     join bars b
         on b.timeframe = '1d'
             and b.symbol_id = n.symbol_id
-            and b.ts > n.valid_from::timestamp at time zone 'UTC'
+            -- The first two reach into the index, the next two are exact.
+            and b.ts >= n.valid_from::timestamp at time zone 'UTC' - interval '1 day'
             and b.ts <= least(n.valid_to::timestamp at time zone 'UTC', n.as_of)
+            and market.session_of(b.ts) >= n.valid_from
+            and market.session_of(b.ts) < n.valid_to
             and b.known_at <= n.known_at
             and coalesce(b.superseded_at > n.known_at, true)
 ),

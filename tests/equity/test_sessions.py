@@ -142,25 +142,61 @@ def test_known_closes_of_other_markets(calendar: str, session: str, close: str) 
 
 
 @pytest.mark.parametrize(
-    ("calendar", "day", "why"),
+    ("calendar", "day", "is_session"),
     [
-        ("XNYS", "2013-11-28", "holiday"),
-        ("XNYS", "2013-11-30", "weekend"),
-        ("XNYS", "2012-10-29", "holiday"),  # the storm
-        ("XNYS", "2013-11-29", None),
-        ("XKRX", "2024-02-09", "holiday"),  # the Lunar New Year of 2024 was Saturday the 10th
-        ("XKRX", "2024-02-12", "holiday"),  # and its substitute
-        ("XKRX", "2024-02-10", "weekend"),
-        ("XKRX", "2024-02-13", None),
-        ("XKRX", "2023-09-28", "holiday"),  # Chuseok
-        ("XKRX", "2023-12-29", "holiday"),  # the last trading day of a year is the 28th
-        ("XNYS", "2024-02-09", None),
-        ("24/7", "2024-02-10", None),
-        ("24/7", "2024-12-25", None),
+        ("XKRX", "1998-12-05", True),  # the last Saturday on which Seoul traded
+        ("XKRX", "1998-12-12", False),
+        ("XKRX", "2024-02-09", False),  # the Lunar New Year of 2024 was Saturday the 10th
+        ("XKRX", "2024-02-12", False),  # and its substitute
+        ("XKRX", "2023-12-29", False),  # the last trading day of a year is the 28th
+        ("XBOM", "2024-01-20", True),  # a Saturday before the inauguration in Ayodhya
+        ("XBOM", "2024-01-27", False),
+        ("XMOS", "2021-02-20", True),
+        ("XMOS", "2021-02-27", False),
+        ("XTAE", "2025-01-05", True),  # a Sunday
+        ("XTAE", "2025-01-03", False),
+        ("XTAE", "2026-01-09", True),  # a Friday: since 2026 Tel Aviv trades on Fridays instead
+        ("XTAE", "2026-01-11", False),
+        ("ASEX", "2024-05-03", False),  # the Orthodox Good Friday
+        ("ASEX", "2024-05-06", False),
+        ("ASEX", "2024-05-07", True),
+        ("XBSE", "2024-06-24", False),  # the Orthodox Whit Monday
+        ("24/7", "2024-12-25", True),
     ],
 )
-def test_a_day_without_a_session_has_a_reason(calendar: str, day: str, why: str | None) -> None:
-    assert sessions.why_closed(calendar, date.fromisoformat(day)) == why
+def test_weeks_and_holidays_of_other_markets(calendar: str, day: str, is_session: bool) -> None:
+    """Weeks that changed and Orthodox holidays: what calendar_offsets.py is for."""
+    assert (not sessions.closes(calendar, date.fromisoformat(day), date.fromisoformat(day)).empty) == is_session
+
+
+@pytest.mark.parametrize(
+    ("calendar", "now", "closed", "under_way"),
+    [
+        ("XNYS", "2014-07-03T16:59", "2014-07-02", "2014-07-03"),  # a half-day, before Independence Day
+        ("XNYS", "2014-07-03T17:00", "2014-07-03", "2014-07-07"),
+        ("XNYS", "2014-11-28T18:00", "2014-11-28", "2014-12-01"),
+        ("24/7", "2024-03-10T23:59", "2024-03-09", "2024-03-10"),
+        ("24/7", "2024-03-11T00:00", "2024-03-10", "2024-03-11"),
+        ("XKRX", "2024-02-08T06:29", "2024-02-07", "2024-02-08"),
+        ("XKRX", "2024-02-08T06:30", "2024-02-08", "2024-02-13"),
+        ("XNZE", "2024-12-23T23:44", "2024-12-23", "2024-12-24"),
+        ("XNZE", "2024-12-23T23:45", "2024-12-24", "2024-12-27"),
+    ],
+)
+def test_the_last_session_to_close_and_the_one_under_way(calendar: str, now: str, closed: str, under_way: str) -> None:
+    assert str(sessions.last_closed(calendar, instant(now))) == closed
+    assert str(sessions.under_way(calendar, instant(now))) == under_way
+    assert sessions.parse_as_of(calendar, closed, now=instant(now)) == sessions.latest_close(calendar, instant(now))
+    with pytest.raises(SettingsError, match=f"in the future.*at the latest {closed} "):
+        sessions.parse_as_of(calendar, under_way, now=instant(now))
+
+
+def test_a_day_before_the_calendar_begins_is_refused() -> None:
+    sessions.require_reach(NYSE, date(1990, 1, 1), "AFTERBELL_HISTORY_START")
+    with pytest.raises(SettingsError, match=r"1989-12-31 for AFTERBELL_HISTORY_START.*expected 1990-01-01 or later"):
+        sessions.require_reach(NYSE, date(1989, 12, 31), "AFTERBELL_HISTORY_START")
+    with pytest.raises(SettingsError, match=r"2000-01-01 for the start, before the calendar AIXK.*2017-01-01"):
+        sessions.require_reach("AIXK", date(2000, 1, 1), "the start")
 
 
 def test_sessions_come_as_rows_for_the_warehouse() -> None:
@@ -174,12 +210,3 @@ def test_sessions_come_as_rows_for_the_warehouse() -> None:
         instant("2024-02-10"),
         instant("2024-02-11"),
     ]
-
-
-@pytest.mark.parametrize("calendar", ["XNYS", "XKRX", "24/7", "XLON", "XTKS", "XASX", "XHKG", "BVMF", "CMES"])
-def test_a_session_is_the_day_of_the_microsecond_before_its_close(calendar: str) -> None:
-    """So SQL tells a bar's session without a calendar (market.session_of)."""
-    every = sessions.table(calendar, date(2007, 1, 1), date(2025, 12, 31))
-    before = (every["closes_at"] - pd.Timedelta(microseconds=1)).dt.tz_localize(None).dt.normalize()
-    assert len(every) > 4000
-    assert before.tolist() == every["session"].tolist()

@@ -103,6 +103,32 @@ def test_the_last_session_is_the_latest_date_of_any_file(tmp_path: Path) -> None
     assert Files(tmp_path).last_session() == date(2012, 1, 4)
 
 
+def test_the_last_session_up_to_a_day_leaves_later_rows_and_files_out(tmp_path: Path) -> None:
+    write(tmp_path, f"{HEADER}\n{AAA}{BBB}", "a.csv")
+    to_parquet(tmp_path / "b.parquet", expected().assign(date=pd.Timestamp("2060-01-05")))
+    files = Files(tmp_path)
+    assert files.last_session() == date(2060, 1, 5)
+    assert files.last_session(date(2060, 1, 4)) == files.last_session(date(2012, 1, 4)) == date(2012, 1, 4)
+    assert files.last_session(date(2012, 1, 3)) == date(2012, 1, 3)
+    with pytest.raises(ProviderError, match="no bar up to 1999-12-31"):
+        files.last_session(date(1999, 12, 31))
+
+
+def test_strays_are_a_part_of_their_own_and_only_where_they_are_wanted(tmp_path: Path) -> None:
+    stray = expected().head(1).assign(date=pd.Timestamp("9999-12-31"), dividend=1.0)
+    write(tmp_path, f"{HEADER}\n{AAA}{BBB}", "a.csv")
+    to_parquet(tmp_path / "b.parquet", stray)
+    wanted = Request(ALWAYS.start, date(2012, 1, 4), strays_after=date(2012, 1, 5))
+    [year, late] = Files(tmp_path).deliver(wanted, ())
+    assert (year.name, late.name) == ("2012", "strays")
+    assert_frame_equal(late.bars, RECEIVED.cast(stray))
+    assert late.actions is None
+    assert [part.name for part in Files(tmp_path).deliver(wanted, ("strays",))] == ["2012"]
+    nobody = Request(ALWAYS.start, date(2012, 1, 4), ("ZZZ",), date(2012, 1, 5))
+    assert list(Files(tmp_path).deliver(nobody, ())) == []
+    assert [part.name for part in Files(tmp_path).deliver(Request(wanted.start, wanted.end), ())] == ["2012"]
+
+
 def test_only_the_symbols_asked_come_and_absent_ones_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -232,6 +232,11 @@ def test_the_last_session_is_the_last_finished_one_with_bars(now: str, market: s
         assert client(vendor).last_session() == date.fromisoformat(expected)
 
 
+def test_the_last_session_up_to_a_day_is_looked_for_no_later(vendor: Vendor) -> None:
+    assert client(vendor).last_session(date(2012, 3, 12)) == date(2012, 3, 12)
+    assert client(vendor).last_session(date(2012, 3, 11)) == date(2012, 3, 9)
+
+
 def test_a_plan_without_todays_bars_still_has_a_last_session(vendor: Vendor) -> None:
     vendor.plant("/grouped/locale/us/market/stocks/2012-03-13", 403, b'{"status": "NOT_AUTHORIZED"}')
     assert client(vendor).last_session() == date(2012, 3, 12)

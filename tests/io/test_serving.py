@@ -141,6 +141,39 @@ def test_prices_before_a_split_are_shown_in_the_shares_of_the_last_bar(book: Con
     ]
 
 
+def test_sessions_of_a_market_that_closes_at_midnight_are_the_days_before(book: Connection) -> None:
+    """Bars of the 9th, 10th and 11th of March, a split on the 11th: the close of the 10th is dated the 11th."""
+    ninth, tenth, eleventh = (at(f"2024-03-{day} 00:00") for day in (10, 11, 12))
+    given_models(book)
+    insert(book, "market.ingest_runs", {"ingest_id": 1, "as_of": eleventh})
+    given_bars(book, "BTC", {ninth: 200.0, tenth: 200.0, eleventh: 100.0})
+    insert(
+        book,
+        "market.actions",
+        {"symbol": "BTC", "ex_date": date(2024, 3, 11), "kind": "split", "value": 2.0},
+        {"symbol": "BTC", "ex_date": date(2024, 3, 12), "kind": "split", "value": 10.0},
+    )
+    insert(
+        book,
+        "market.quarantine",
+        {"symbol": "BTC", "session": date(2024, 3, 11), "reason": "a reason"},
+        {"symbol": "BTC", "session": date(2024, 3, 12), "reason": "a reason"},
+    )
+    series = serving.price_series("BTC")
+    assert [row["session"] for row in series] == ["2024-03-09", "2024-03-10", "2024-03-11"]
+    assert [row["adjusted_close"] for row in series] == pytest.approx([100.0, 100.0, 100.0])
+    assert [row["ex_date"] for row in serving.actions("BTC")] == ["2024-03-11"]
+    given_night(book, 1, tenth, prediction(1, "BTC", "5d", tenth, 0.6, price=200.0))
+    given_night(book, 2, eleventh, prediction(2, "BTC", "5d", eleventh, 0.6, price=100.0))
+    assert [row["adjusted_price"] for row in serving.prediction_series("BTC", "5d")] == pytest.approx([100.0, 100.0])
+    counts = serving.session_counts("2024-03-12T00:00:00Z")
+    assert [(row["session"], row["bars"], row["quarantined"]) for row in counts] == [
+        ("2024-03-09", 1, 0),
+        ("2024-03-10", 1, 0),
+        ("2024-03-11", 1, 1),
+    ]
+
+
 def test_a_series_holds_the_last_sessions_that_were_asked_for_oldest_first(book: Connection) -> None:
     insert(book, "market.ingest_runs", {"ingest_id": 1, "as_of": TUE})
     given_bars(book, "IBM", {THU: 1.0, FRI: 2.0, MON: 3.0, TUE: 4.0})

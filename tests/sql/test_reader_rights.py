@@ -102,7 +102,11 @@ def functions(owner: Connection) -> list[tuple[str, str, int, bool, list[str] | 
 
 
 def test_the_reader_calls_the_functions_of_serving(owner: Connection, reader: Connection) -> None:
-    assert [name for schema, name, *_ in functions(owner) if schema == "serving"] == ["adjusted_bars", "bars_as_known"]
+    assert [name for schema, name, *_ in functions(owner) if schema == "serving"] == [
+        "adjusted_bars",
+        "bars_as_known",
+        "session_of",
+    ]
     assert len(run(reader, "select * from serving.adjusted_bars('AAPL', 'splits')")) == 4
     assert len(run(reader, "select * from serving.bars_as_known() where symbol = 'AAPL'")) == 4
     assert run(reader, "select * from serving.bars_as_known('2000-01-01')") == []
@@ -123,7 +127,7 @@ def test_the_reader_calls_no_other_function_by_any_path(owner: Connection, bold_
 
 def test_a_function_that_runs_as_its_owner_takes_no_name_from_its_caller(owner: Connection) -> None:
     of_the_owner = [(schema, settings) for schema, _, _, as_owner, settings in functions(owner) if as_owner]
-    assert of_the_owner == [("serving", ['search_path=""'])] * 2
+    assert of_the_owner == [("serving", ['search_path=""'])] * 3
 
 
 def test_settings_of_the_reader_show_the_past_and_nothing_else(owner: Connection, bold_reader: Connection) -> None:

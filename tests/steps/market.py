@@ -24,9 +24,9 @@ def bars() -> pd.DataFrame:
     return invented(SYMBOLS, FIRST.date(), LAST.date())
 
 
-def invented(symbols: Sequence[str], first: date, last: date, seed: int = 7) -> pd.DataFrame:
-    """Random walks without any signal, one for each symbol, on every XNYS session; a RECEIVED frame."""
-    dates = pd.DatetimeIndex(sessions.closes("XNYS", first, last).index)
+def invented(symbols: Sequence[str], first: date, last: date, seed: int = 7, calendar: str = "XNYS") -> pd.DataFrame:
+    """Random walks without any signal, one for each symbol, on every session of the calendar; a RECEIVED frame."""
+    dates = pd.DatetimeIndex(sessions.closes(calendar, first, last).index)
     random = np.random.default_rng(seed)
     return RECEIVED.cast(pd.concat([_walk(symbol, dates, random) for symbol in symbols], ignore_index=True))
 

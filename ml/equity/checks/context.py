@@ -12,6 +12,7 @@ from ml.equity.checks.report import CheckResult, counted
 from ml.equity.derived_actions import SIMPLE_RATIOS
 from ml.equity.suites import Outcome, Rule, run
 from ml.equity.suites import expectations as gxe
+from ml.frames import session_day
 
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -115,7 +116,7 @@ def _in_words(bars: pd.DataFrame, place: int, column: str) -> str:
     row = bars.iloc[place]
     same = place > 0 and bars["symbol"].iloc[place - 1] == row["symbol"]
     before = f"{bars[column].iloc[place - 1]:g} -> " if same else ""
-    return f"{row['symbol']} {row['ts']:%Y-%m-%d} {column} {before}{row[column]:g}"
+    return f"{row['symbol']} {session_day(row['ts'])} {column} {before}{row[column]:g}"
 
 
 def _starts(bars: pd.DataFrame) -> Flags:

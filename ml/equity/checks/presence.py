@@ -10,6 +10,7 @@ from ml.equity import sessions
 from ml.equity.checks.report import CheckResult, counted
 from ml.equity.suites import Outcome, Rule, run
 from ml.equity.suites import expectations as gxe
+from ml.frames import session_day
 
 Places = npt.NDArray[np.int64]
 
@@ -49,7 +50,7 @@ def _silent_symbols(bars: pd.DataFrame, place: Places) -> CheckResult:
     first = ""
     if len(outcome.rows):
         row = bars.iloc[ends[outcome.rows[0]]]
-        first = f"{row['symbol']}, last seen {row['ts']:%Y-%m-%d}"
+        first = f"{row['symbol']}, last seen {session_day(row['ts'])}"
     return _result(outcome, len(ends), "symbols", first)
 
 

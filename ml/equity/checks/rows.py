@@ -195,7 +195,8 @@ def _out_of_order(received: pd.DataFrame) -> int:
 
 def _day_number(dates: pd.Series) -> npt.NDArray[np.float64]:
     """Days since 1970, with a fraction when there is a time of day (no session then); NaN for NaT."""
-    return np.asarray((dates - pd.Timestamp(0)) / pd.Timedelta(days=1), dtype=np.float64)
+    # In microseconds: the year 9999, by which some mean "never", is beyond nanoseconds.
+    return np.asarray((dates - pd.Timestamp(0).as_unit("us")) / pd.Timedelta(days=1), dtype=np.float64)
 
 
 def _reasons(size: int, outcomes: Sequence[Outcome]) -> npt.NDArray[np.object_]:

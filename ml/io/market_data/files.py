@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from ml.errors import SettingsError
+from ml.errors import ProviderError, SettingsError
 from ml.frames import ACTIONS, RECEIVED
 from ml.io.market_data.by_year import ByYear
 from ml.io.market_data.file_columns import COLUMNS, NO_ACTION
@@ -26,6 +26,7 @@ from ml.settings import Settings
 log = logging.getLogger(__name__)
 
 REFERENCE_PART = "reference"
+STRAYS_PART = "strays"
 
 
 class Files:
@@ -66,17 +67,20 @@ class Files:
         """The URL without a key, or a local path's last component."""
         return f"files: {self._place.name}"
 
-    def last_session(self) -> date:
-        """The latest date in any file; only those files are read whose names and statistics leave it open."""
+    def last_session(self, until: date = date.max) -> date:
+        """The latest date in any file up to `until`; only files whose names and statistics leave it open are read."""
         latest = date.min
         for file in sorted(self._files(), key=_named_end, reverse=True):
-            if _named_end(file) <= latest:
+            if min(_named_end(file), until) <= latest:
                 break
-            latest = max(latest, last_date(self._place, file, self._columns))
+            latest = max(latest, last_date(self._place, file, self._columns, until))
+        if latest == date.min:
+            raise ProviderError(f"no bar up to {until} in {self.source}", "at least one", "Check AFTERBELL_FILES_PATH")
         return latest
 
     def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
-        """As Provider.deliver: the part "reference" where there is one, then one part a calendar year ("2012").
+        """As Provider.deliver: the part "reference" where there is one, then one part a calendar year ("2012"), then
+        "strays".
 
         Each file is read once and in batches; years that cannot be told apart beforehand are spread over temporary
         files. Prices that do not read as numbers are NaN, and are counted in the log. ProviderUnavailable when a file
@@ -90,6 +94,8 @@ class Files:
             for part in self._parts(request, group, files):
                 absent -= set(part.bars["symbol"]) if absent else set()
                 yield part
+        if request.strays_after is not None and STRAYS_PART not in have:
+            yield from self._strays(request, request.strays_after + timedelta(days=1))
         if absent and len(years) == request.end.year - request.start.year + 1:
             log.warning("no rows in this span for %s of AFTERBELL_SYMBOLS", ", ".join(sorted(absent)))
 
@@ -104,6 +110,17 @@ class Files:
                     rows.add(some)
             for year in rows.years():
                 yield _part(str(year), rows.take(year))
+
+    def _strays(self, request: Request, first: date) -> Iterator[Part]:
+        """The rows from `first` on, as one part without actions; they are mistakes and so few."""
+        rows = [
+            some.select(list(RECEIVED.columns))
+            for file in self._files()
+            if _named_end(file) >= first
+            for some in read_rows(self._place, file, self._columns, (first, date.max), request.symbols)
+        ]
+        if rows:
+            yield _part(STRAYS_PART, pa.concat_tables(rows))
 
     def _groups(self, request: Request, years: Sequence[int]) -> Iterator[tuple[list[int], list[File]]]:
         """Years that must be read together because a file may hold rows of several, with their files."""

@@ -57,18 +57,25 @@ def read_rows(
         )
 
 
-def last_date(place: Place, file: File, mapping: Mapping[str, str]) -> date:
-    """The latest date in `file`, from its name or its statistics where they tell; errors as in `read_rows`."""
-    if file.named is not None and file.named[0] == file.named[1]:
-        return file.named[1]
-    span = statistics_span(place, file, mapping)
-    if span is not None:
+def last_date(place: Place, file: File, mapping: Mapping[str, str], until: date = date.max) -> date:
+    """The latest date up to `until` in `file`, from its name or its statistics where they tell; date.min if none is.
+
+    Errors as in `read_rows`.
+    """
+    one_day = file.named if file.named is not None and file.named[0] == file.named[1] else None
+    span = one_day or statistics_span(place, file, mapping)
+    if span is not None and span[0] > until:
+        return date.min
+    if span is not None and span[1] <= until:
         return span[1]
     with place.reading(file), _opened(place, file, mapping, ALWAYS, only=("date",)) as (theirs, batches):
-        latest: date = max(
-            pc.max(days(file.shown, theirs["date"], b.rows.column("date"), b.before)).as_py() for b in batches
-        )
-    return latest
+        dates = (days(file.shown, theirs["date"], b.rows.column("date"), b.before) for b in batches)
+        return max((_latest(each, until) for each in dates), default=date.min)
+
+
+def _latest(dates: pa.Array, until: date) -> date:
+    latest = pc.max(dates.filter(pc.less_equal(dates, pa.scalar(until)))).as_py()
+    return date.min if latest is None else latest
 
 
 def statistics_span(place: Place, file: File, mapping: Mapping[str, str]) -> Span | None:

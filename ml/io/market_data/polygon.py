@@ -62,8 +62,8 @@ class Polygon:
         """The vendor's address."""
         return f"{self.name}: {self._base_url}"
 
-    def last_session(self) -> date:
-        """The last finished session, by the vendor's clock and bars.
+    def last_session(self, until: date = date.max) -> date:
+        """The last finished session up to `until`, by the vendor's clock and bars.
 
         A session still trading does not count. A plan without same-day data refuses today's bars until
         they are released: then the session before is the last one.
@@ -71,7 +71,8 @@ class Polygon:
         status = self._client.get_market_status()
         today = day_of(status.server_time, "market status").date()
         trading = status.market == "open" or bool(status.early_hours)
-        for day in _weekdays(today - timedelta(days=_LONGEST_CLOSURE), today - timedelta(days=int(trading)))[::-1]:
+        last = min(today - timedelta(days=int(trading)), until)
+        for day in _weekdays(today - timedelta(days=_LONGEST_CLOSURE), last)[::-1]:
             try:
                 if self._grouped(day):
                     return day

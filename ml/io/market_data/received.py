@@ -22,11 +22,16 @@ ADJ_CLOSE = Contract(
 
 @dataclass(frozen=True)
 class Request:
-    """What a delivery is to hold: all bars from `start` to `end`, both included; of every symbol when none is named."""
+    """What a delivery is to hold: all bars from `start` to `end`, both included; of every symbol when none is named.
+
+    strays_after: rows of later days than this one are wanted too, where the source has such; no bar can be that late
+    yet, so the checks refuse them and a person sees them.
+    """
 
     start: date
     end: date
     symbols: tuple[str, ...] = ()
+    strays_after: date | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class Provider(Protocol):
     def source(self) -> str:
         """Where the bars come from, for logs and records; never with a key in it."""
 
-    def last_session(self) -> date:
-        """The last session the source has bars of; ProviderError when it has none."""
+    def last_session(self, until: date = date.max) -> date:
+        """The last day up to `until` that the source has bars of; ProviderError when it has none."""
 
     def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
         """The parts of the delivery, one at a time, without those whose names are in `have`.

@@ -33,9 +33,9 @@ class Sample:
         """The package and its version."""
         return f"sample: {_PACKAGE} {version(_PACKAGE)}"
 
-    def last_session(self) -> date:
-        """2013-03-01."""
-        return self._files.last_session()
+    def last_session(self, until: date = date.max) -> date:
+        """2013-03-01, or the last session before it up to `until`."""
+        return self._files.last_session(until)
 
     def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
         """As Provider.deliver, a part a year; SettingsError for a symbol that the sample does not have."""

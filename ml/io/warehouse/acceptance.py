@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.frames import BARS, TEXT
+from ml.frames import BARS, TEXT, session_day
 from ml.io.warehouse import bulk
 from ml.io.warehouse.bars import TIMEFRAME
 from ml.io.warehouse.connection import Row, Transaction, Warehouse
@@ -132,7 +132,7 @@ class Acceptance:
         for position in np.flatnonzero(differs)[: _EXAMPLES - len(self.counts.examples)]:
             row, before = bars.iloc[position], believed.iloc[at[position]]
             changes = (f"{c} {before[c]:g} -> {row[c]:g}" for c in VALUES if before[c] != row[c])
-            self.counts.examples += (f"{row['symbol']} {row['ts']:%Y-%m-%d} {', '.join(changes)}",)
+            self.counts.examples += (f"{row['symbol']} {session_day(row['ts'])} {', '.join(changes)}",)
 
     def _believed(self, first: datetime, last: datetime, symbols: Iterable[str]) -> pd.DataFrame:
         """Symbol_id, ts and values from `first` to `last`, of `symbols` if only some were asked for, of all else.
