@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from uuid import uuid4
 
@@ -25,8 +25,10 @@ from ml.steps.night import Keys
 log = logging.getLogger(__name__)
 
 DOMAIN = "equity"
-FRAMES = ("bars", "actions", "adj_close", "reference", "members")
+FRAMES = ("bars", "actions", "adj_close", "reference", "members", "spoken")
 """What a part may hold, each stored under its own name."""
+ACTIONS_AGAIN = timedelta(days=120)
+"""How far back a night asks a vendor for actions again: they are few, and some are recorded late."""
 
 
 def run(as_of: str | None = None, due: datetime | None = None, attempt: str | None = None) -> Keys:
@@ -50,7 +52,8 @@ def run(as_of: str | None = None, due: datetime | None = None, attempt: str | No
             "a session that the provider already has",
             "Wait for its data or choose an earlier as_of",
         )
-    request = Request(_window_start(config, close), session, config.symbols)
+    start, kept = _window_start(config, close), _first_kept(config)
+    request = Request(start, session, config.symbols, min(start, max(kept, session - ACTIONS_AGAIN)))
     return land(config, "night", close, request, attempt)
 
 
@@ -115,6 +118,11 @@ def _window_start(config: Settings, close: pd.Timestamp) -> date:
     recent = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions).iloc[0]
     if config.provider == "polygon" and bars.rows_in_session(warehouse, recent.to_pydatetime()):
         return _session(config, recent)
+    return _first_kept(config)
+
+
+def _first_kept(config: Settings) -> date:
+    warehouse = Warehouse(config.require_warehouse_dsn())
     kept = maintenance.first_kept(warehouse, config.calendar, config.keep_sessions)
     return max(config.history_start, _session(config, pd.Timestamp(kept))) if kept else config.history_start
 

@@ -161,14 +161,26 @@ class Acceptance:
         """The rows that a query of this transaction returns."""
         return self._transaction.rows(name, parameters)
 
-    def actions(self, actions: pd.DataFrame, symbols: Iterable[str]) -> None:
-        """ACTIONS of the delivery's `symbols`: inside its window they replace what was believed there."""
-        window = {key: self._ingest[key] for key in ("ingest_id", "window_start", "window_end")}
+    def actions(
+        self, actions: pd.DataFrame, symbols: Iterable[str], spoken: pd.DataFrame | None = None, yields: bool = False
+    ) -> None:
+        """ACTIONS replace what was believed of `symbols` inside the delivery's window and on the days of SPOKEN.
+
+        yields: where an accepted night's delivery has spoken of a symbol's day already, its word stands.
+        """
         self._transaction.execute("incoming_actions")
         self._transaction.copy("incoming_actions_copy", actions)
-        named = {**window, "known_at": self.known_at, "symbols": list(symbols)}
+        self._transaction.execute("incoming_spoken")
+        self._transaction.copy("incoming_spoken_copy", self._window(symbols))
+        if spoken is not None:
+            self._transaction.copy("incoming_spoken_copy", spoken)
+        named = {"ingest_id": self._ingest["ingest_id"], "known_at": self.known_at, "yields": yields}
         self._transaction.execute("actions_supersede", named)
         self._transaction.execute("actions_insert", named)
+
+    def _window(self, symbols: Iterable[str]) -> pd.DataFrame:
+        window = {"first": self._ingest["window_start"], "last": self._ingest["window_end"]}
+        return pd.DataFrame({"symbol": pd.Series(sorted(symbols), dtype=TEXT)}).assign(**window)
 
     def reference(self, reference: pd.DataFrame) -> None:
         """Who is behind the tickers of a checked REFERENCE; what it says of one replaces what was believed of it."""
