@@ -13,7 +13,7 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.errors import ProviderError, ProviderUnavailable, SettingsError
-from ml.frames import RECEIVED
+from ml.frames import MEMBERS, RECEIVED, REFERENCE
 from ml.io.market_data import Part, Provider, Request, provider, universe_file
 from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars, deliveries
@@ -74,7 +74,7 @@ def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, att
     )
     ingest_id = int(deliveries.begin(warehouse, delivery)["ingest_id"])
     have = {landed.part for landed in deliveries.parts(warehouse, ingest_id)}
-    for part in chain(source.deliver(request, have), _universe(config, have)):
+    for part in chain(source.deliver(request, have), _universe(config, have), _no_reference(config, have)):
         deliveries.land(warehouse, ingest_id, _kept(store, source.name, part))
     return _closed(warehouse, ingest_id, delivery)
 
@@ -95,9 +95,20 @@ def _closed(warehouse: Warehouse, ingest_id: int, delivery: Delivery) -> Keys:
 
 
 def _universe(config: Settings, have: set[str]) -> Iterator[Part]:
-    """The list of AFTERBELL_UNIVERSE_PATH as one more part."""
-    if config.universe_path and "members" not in have:
+    """The list of AFTERBELL_UNIVERSE_PATH as one more part; without it an empty one, if there was a list before."""
+    if "members" in have:
+        return
+    if config.universe_path:
         yield Part("members", RECEIVED.empty(), members=universe_file.read_universe(config.universe_path))
+    elif Warehouse(config.require_warehouse_dsn()).row("members_believed") is not None:
+        yield Part("members", RECEIVED.empty(), members=MEMBERS.empty())
+
+
+def _no_reference(config: Settings, have: set[str]) -> Iterator[Part]:
+    """An empty reference, if there was a file before and AFTERBELL_FILES_REFERENCE names none now."""
+    told = config.provider != "files" or config.files_reference or "reference" in have
+    if not told and Warehouse(config.require_warehouse_dsn()).row("reference_believed") is not None:
+        yield Part("reference", RECEIVED.empty(), reference=REFERENCE.empty())
 
 
 def _kept(store: Store, provider_name: str, part: Part) -> Landed:

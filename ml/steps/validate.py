@@ -20,7 +20,7 @@ from ml.frames import ACTIONS, BARS, QUARANTINE, REFERENCE
 from ml.io.market_data.received import SPOKEN
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, acceptance, bars, deliveries, quarantine
-from ml.io.warehouse.acceptance import Acceptance
+from ml.io.warehouse.acceptance import Acceptance, SpeaksOf
 from ml.io.warehouse.connection import Row
 from ml.io.warehouse.deliveries import Landed
 from ml.settings import Settings, settings
@@ -107,7 +107,7 @@ def _take_all(
     """Check and take every batch; returns what the delivery says of actions, None when its source knows of none."""
     released = quarantine.released(taking)
     for reference in _found(store, parts, "reference"):
-        taking.reference(_checked(reference))
+        taking.reference(_checked(reference), _speaks_of(ingest))
     for members in _found(store, parts, "members"):
         taking.members(members)
     said = _actions(store, parts, ingest)
@@ -200,8 +200,9 @@ def _actions(store: Store, parts: list[Landed], ingest: Row) -> Said | None:
 def _derivable(prices: pd.DataFrame, ingest: Row) -> pd.DataFrame:
     """SPOKEN: an action shows only beside the bar before, so none can be derived on a symbol's first one."""
     start, end = pd.Timestamp(ingest["window_start"]), pd.Timestamp(ingest["window_end"])
-    first = prices.groupby("symbol")["date"].min() + pd.Timedelta(days=1)
-    return SPOKEN.cast(first.clip(lower=start).rename("first").reset_index().assign(last=end))
+    first = prices.groupby("symbol", as_index=False)["date"].min()
+    after = first["date"] + pd.Timedelta(days=1)
+    return SPOKEN.cast(first.assign(first=after.where(after > start, start), last=end))
 
 
 def _found(store: Store, parts: list[Landed], name: str) -> list[pd.DataFrame]:
@@ -213,6 +214,13 @@ def _checked(reference: pd.DataFrame) -> pd.DataFrame:
     """REFERENCE with intervals that fit together; of several rows on an instrument the last one's facts count."""
     facts = reference.drop(columns=["symbol", "valid_from", "valid_to"]).drop_duplicates("instrument", keep="last")
     return REFERENCE.cast(identity.tickers_of(reference).merge(facts, on="instrument", how="left"))
+
+
+def _speaks_of(ingest: Row) -> SpeaksOf:
+    """A file is all there is to know; the vendor tells every owner of every ticker, but of named ones only some."""
+    if ingest["provider"] != "polygon":
+        return "all"
+    return "intervals" if ingest["symbols"] else "tickers"
 
 
 def _usable(adj_close: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:

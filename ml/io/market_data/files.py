@@ -81,8 +81,8 @@ class Files:
         """As Provider.deliver: the part "reference" where there is one, then one part a calendar year ("2012").
 
         Each file is read once and in batches; years that cannot be told apart beforehand are spread over temporary
-        files. An adjusted close is delivered from LEAD before the request on. Prices that do not read as numbers are NaN, and are counted in the log. ProviderUnavailable when a file
-        was changed while it was read.
+        files. Prices that do not read as numbers are NaN, and are counted in the log. Adjusted closes are delivered
+        from LEAD before the request on. ProviderUnavailable when a file was changed while it was read.
         """
         if self._reference is not None and REFERENCE_PART not in have:
             yield Part(REFERENCE_PART, RECEIVED.empty(), reference=read_reference(self._reference))
