@@ -99,8 +99,8 @@ class Polygon:
     def _symbols(self, request: Request, have: Container[str]) -> Iterator[Part]:
         for symbol in dict.fromkeys(request.symbols):
             if symbol not in have:
-                actions = actions_of(self._client, request, symbol)
-                yield Part(symbol, self._bars_of(symbol, request), actions, spoken=_spoken(request, symbol))
+                bars, actions = self._bars_of(symbol, request), actions_of(self._client, request, symbol)
+                yield Part(symbol, bars, actions, spoken=_spoken(request, symbol))
 
     def _market(self, request: Request, have: Container[str]) -> Iterator[Part]:
         for day in _weekdays(request.start, request.end):
