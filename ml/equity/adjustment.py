@@ -20,7 +20,7 @@ import pandas as pd
 from ml.equity import sessions
 from ml.frames import ACTIONS, ADJUSTED
 
-REVISION = 2
+REVISION = 3
 """Raised by whoever changes what adjusted bars come out: what was made by older code is then made anew."""
 
 Adjustment = Literal["none", "splits", "total_return"]
@@ -31,6 +31,8 @@ PAYMENTS = ("dividend", "special_dividend", "spin_off")
 """The kinds that hand out a value per share; a `split` changes the number of shares."""
 
 _PRICES = ("open", "high", "low", "close")
+TWICE_WITHIN = 5
+"""Bars within which an equal split may be the same one, recorded twice."""
 _DAYS_APART = 1 << 20
 """Room for one symbol's days in a composite key (2800 years)."""
 
@@ -65,8 +67,10 @@ def adjust(
 def unusable_actions(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> pd.DataFrame:
     """The actions that `adjust` leaves out although they would count, with a column `reason`.
 
-    They are those whose value is not a positive number, those of an unknown kind, and payments that
-    are not below the close of the evening before, each alone or all of one bar together.
+    They are those whose value is not a positive number, those of an unknown kind, payments that are
+    not below the close of the evening before, each alone or all of one bar together, and splits that
+    are recorded twice: an equal one took effect at most TWICE_WITHIN bars before, and from the bar
+    before that one to its own the raw close moved as by one of them rather than by both.
     """
     _, placed = _place(bars, actions, calendar)
     return placed.loc[placed["reason"] != "", [*ACTIONS.columns, "reason"]].reset_index(drop=True)
@@ -89,29 +93,41 @@ def _place(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> tuple[Po
         key[bar[between] - 1], own_key[between]
     )
     own = own[between].assign(bar=bar[between]).sort_values(["bar", "ex_date"], kind="stable")
-    return key, _judged(own, bars["close"].to_numpy()[own["bar"].to_numpy() - 1])
+    return key, _judged(own, bars["close"].to_numpy())
 
 
-def _judged(own: pd.DataFrame, last_close: Reals) -> pd.DataFrame:
+def _judged(own: pd.DataFrame, close: Reals) -> pd.DataFrame:
     """Placed actions, sorted by bar and ex_date, with `ratio`, `paid` and `reason`."""
-    value, kind = own["value"].to_numpy(), own["kind"].to_numpy()
+    value, kind, last_close = own["value"].to_numpy(), own["kind"].to_numpy(), close[own["bar"].to_numpy() - 1]
     positive = np.isfinite(value) & (value > 0)
-    pays = np.isin(kind, PAYMENTS)
-    ratio = pd.Series(np.where(positive & (kind == "split"), value, 1.0), index=own.index)
+    pays, twice = np.isin(kind, PAYMENTS), _recorded_twice(own[positive & (kind == "split")], close)
+    again = own.index.isin(twice)
+    ratio = pd.Series(np.where(positive & (kind == "split") & ~again, value, 1.0), index=own.index)
     paid = np.where(positive & pays, value * _shares_the_evening_before(own, ratio), 0.0)
     sound = pd.Series(np.where(paid < last_close, paid, 0.0), index=own.index)
     together = sound.groupby(own["bar"]).transform("sum").to_numpy()
     reason = np.select(
-        [~positive, ~(pays | (kind == "split")), paid >= last_close, pays & (together >= last_close)],
+        [~positive, ~(pays | (kind == "split")), again, paid >= last_close, pays & (together >= last_close)],
         [
             "not a positive number",
             f"none of split, {', '.join(PAYMENTS)}",
+            f"equal to one of at most {TWICE_WITHIN} bars before, and the price moved once",
             "not below the close of the evening before",
             "together not below the close of the evening before",
         ],
         default="",
     )
     return own.assign(ratio=ratio, paid=paid, reason=reason)
+
+
+def _recorded_twice(splits: pd.DataFrame, close: Reals) -> pd.Index:
+    """Labels of the placed splits that repeat another; looks at no bar after their own."""
+    before = splits.groupby(["symbol", "value"])["bar"].shift()
+    pairs = splits[splits["bar"] - before <= TWICE_WITHIN]
+    moved = np.log(close[pairs["bar"].to_numpy()] / close[before[pairs.index].to_numpy(dtype=np.int64) - 1])
+    split = np.log(pairs["value"].to_numpy())
+    again: pd.Index = pairs.index[moved * split > -1.5 * split**2]
+    return again
 
 
 def _shares_the_evening_before(own: pd.DataFrame, ratio: pd.Series) -> Reals:

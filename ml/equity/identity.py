@@ -35,6 +35,14 @@ def label_bars(bars: pd.DataFrame, tickers: pd.DataFrame, calendar: str, as_of: 
     return label(bars.assign(session=session), tickers, "session", night).drop(columns="session")
 
 
+def label_actions(actions: pd.DataFrame, tickers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """As `label`, of ACTIONS: one on the day of a rename may still be told under the old ticker, and counts once."""
+    if not _renames(tickers):
+        return actions
+    known = tickers[~(tickers["valid_from"] > as_of)]
+    return label(_under_new_tickers(actions, _spans(known)), tickers, "ex_date", as_of)
+
+
 def label(frame: pd.DataFrame, tickers: pd.DataFrame, date_column: str, as_of: pd.Timestamp) -> pd.DataFrame:
     """`frame` with `symbol` the label of the instrument behind the ticker on the row's day, sorted by symbol and day.
 
@@ -60,6 +68,31 @@ def label(frame: pd.DataFrame, tickers: pd.DataFrame, date_column: str, as_of: p
         return frame
     told, rank = np.unique(choices[used].astype(str), return_inverse=True)
     return _relabelled(frame, told, rank[index], code, day)
+
+
+def _under_new_tickers(actions: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Actions on the first day on which a ticker is nobody's, under the ticker that its last owner has on that day."""
+    new = _renamed_on(spans)
+    place = new.index.get_indexer(pd.MultiIndex.from_frame(actions[["symbol", "ex_date"]]))
+    if (place < 0).all():
+        return actions
+    key = ["symbol", "ex_date", "kind"]
+    told = actions.assign(symbol=np.where(place >= 0, new.to_numpy()[place], actions["symbol"])).astype(
+        {"symbol": TEXT}
+    )
+    # What is told under both tickers is one action: the new one's word counts, as rows that stayed come first.
+    told = told.iloc[np.argsort(place >= 0, kind="stable")].drop_duplicates(key)
+    return told.sort_values(key, ignore_index=True)
+
+
+def _renamed_on(spans: pd.DataFrame) -> pd.Series:
+    """By ticker and the day after its last one with an owner: which other ticker that owner has on that day."""
+    pairs = spans.merge(spans, on="instrument_id", suffixes=("_old", ""))
+    pairs = pairs[(pairs["valid_from"] <= pairs["valid_to_old"]) & (pairs["valid_to_old"] < pairs["valid_to"])]
+    owners = pairs.merge(spans, left_on="symbol_old", right_on="symbol", suffixes=("", "_then"))
+    then = (owners["valid_from_then"] <= owners["valid_to_old"]) & (owners["valid_to_old"] < owners["valid_to_then"])
+    key, taken = (pd.MultiIndex.from_frame(f[["symbol_old", "valid_to_old"]]) for f in (pairs, owners[then]))
+    return pd.Series(pairs["symbol"].to_numpy(), index=key)[~key.isin(taken) & ~key.duplicated()]
 
 
 def _span_of_row(spans: pd.DataFrame, names: pd.Index, code: Days, day: Days) -> Days:
@@ -151,7 +184,7 @@ def _spans(tickers: pd.DataFrame) -> pd.DataFrame:
 
 def _labelled(spans: pd.DataFrame) -> pd.DataFrame:
     """The intervals, each with the `label` of its instrument."""
-    last = spans.sort_values("valid_from", kind="stable").drop_duplicates("instrument_id", keep="last")
+    last = spans.sort_values(["valid_from", "valid_to"], kind="stable").drop_duplicates("instrument_id", keep="last")
     last_owner = spans.groupby("symbol")["valid_from"].transform("max").loc[last.index]
     taken = last[last["valid_from"] < last_owner]
     end = spans["valid_to"] - pd.Timedelta(days=1)

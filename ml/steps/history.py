@@ -52,7 +52,7 @@ def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     member = told[_MEMBER] & universe.is_liquid(told, Rules(config.min_price, config.min_dollar_volume), calendar)
     history = BARS.check(told.drop(columns=_MEMBER))
     session = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
-    actions = _owned(identity.label(known.actions, known.tickers, "ex_date", session))
+    actions = _owned(identity.label_actions(known.actions, known.tickers, session))
     actions = actions.sort_values(["symbol", "ex_date", "kind"], ignore_index=True)
     return History(calendar, history, actions, member, _digest(calendar, night, history, actions, member))
 

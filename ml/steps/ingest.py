@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.errors import ProviderError, ProviderUnavailable, SettingsError
-from ml.frames import RECEIVED
+from ml.frames import MEMBERS, RECEIVED, REFERENCE
 from ml.io.market_data import Part, Provider, Request, provider, universe_file
 from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars, deliveries
@@ -25,8 +25,10 @@ from ml.steps.night import Keys
 log = logging.getLogger(__name__)
 
 DOMAIN = "equity"
-FRAMES = ("bars", "actions", "adj_close", "reference", "members")
+FRAMES = ("bars", "actions", "adj_close", "reference", "members", "spoken")
 """What a part may hold, each stored under its own name."""
+ACTIONS_AGAIN = timedelta(days=120)
+"""How far back a night asks a vendor for actions again: they are few, and some are recorded late."""
 
 
 def run(as_of: str | None = None, due: datetime | None = None, attempt: str | None = None) -> Keys:
@@ -51,7 +53,9 @@ def run(as_of: str | None = None, due: datetime | None = None, attempt: str | No
             "a session that the provider already has",
             "Wait for its data or choose an earlier as_of",
         )
-    request = Request(_window_start(config, close), session, config.symbols, strays_after)
+    start = _window_start(config, close)
+    actions_start = min(start, max(_first_kept(config), session - ACTIONS_AGAIN))
+    request = Request(start, session, config.symbols, strays_after, actions_start)
     return land(config, "night", close, request, attempt)
 
 
@@ -84,7 +88,7 @@ def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, att
     )
     ingest_id = int(deliveries.begin(warehouse, delivery)["ingest_id"])
     have = {landed.part for landed in deliveries.parts(warehouse, ingest_id)}
-    for part in chain(source.deliver(request, have), _universe(config, have)):
+    for part in chain(source.deliver(request, have), _universe(config, have), _no_reference(config, have)):
         deliveries.land(warehouse, ingest_id, _kept(store, source.name, part))
     return _closed(warehouse, ingest_id, delivery)
 
@@ -105,9 +109,20 @@ def _closed(warehouse: Warehouse, ingest_id: int, delivery: Delivery) -> Keys:
 
 
 def _universe(config: Settings, have: set[str]) -> Iterator[Part]:
-    """The list of AFTERBELL_UNIVERSE_PATH as one more part."""
-    if config.universe_path and "members" not in have:
+    """The list of AFTERBELL_UNIVERSE_PATH as one more part; without it an empty one, if there was a list before."""
+    if "members" in have:
+        return
+    if config.universe_path:
         yield Part("members", RECEIVED.empty(), members=universe_file.read_universe(config.universe_path))
+    elif Warehouse(config.require_warehouse_dsn()).row("members_believed") is not None:
+        yield Part("members", RECEIVED.empty(), members=MEMBERS.empty())
+
+
+def _no_reference(config: Settings, have: set[str]) -> Iterator[Part]:
+    """An empty reference, if there was a file before and AFTERBELL_FILES_REFERENCE names none now."""
+    told = config.provider != "files" or config.files_reference or "reference" in have
+    if not told and Warehouse(config.require_warehouse_dsn()).row("reference_believed") is not None:
+        yield Part("reference", RECEIVED.empty(), reference=REFERENCE.empty())
 
 
 def _kept(store: Store, provider_name: str, part: Part) -> Landed:
@@ -128,6 +143,11 @@ def _window_start(config: Settings, close: pd.Timestamp) -> date:
     recent = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions).iloc[0]
     if config.provider == "polygon" and bars.rows_in_session(warehouse, recent.to_pydatetime()):
         return _session(config, recent)
+    return _first_kept(config)
+
+
+def _first_kept(config: Settings) -> date:
+    warehouse = Warehouse(config.require_warehouse_dsn())
     kept = maintenance.first_kept(warehouse, config.calendar, config.keep_sessions)
     return max(config.history_start, _session(config, pd.Timestamp(kept))) if kept else config.history_start
 

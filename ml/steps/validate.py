@@ -17,9 +17,10 @@ from ml.equity.checks import CheckResult, NightFacts, RowReport
 from ml.equity.derived_actions import derive_actions
 from ml.errors import SuiteFailed
 from ml.frames import ACTIONS, BARS, QUARANTINE, REFERENCE
+from ml.io.market_data.received import SPOKEN
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, acceptance, bars, deliveries, quarantine
-from ml.io.warehouse.acceptance import Acceptance
+from ml.io.warehouse.acceptance import Acceptance, SpeaksOf
 from ml.io.warehouse.connection import Row
 from ml.io.warehouse.deliveries import Landed
 from ml.settings import Settings, settings
@@ -31,6 +32,21 @@ ROWS_A_BATCH = 1_000_000
 A_YEAR = timedelta(days=365)
 CONTEXT = timedelta(days=90)
 """How far back the checks look for what was usual: some sixty sessions."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A delivery's ACTIONS, and what they are all there is of.
+
+    spoken: SPOKEN, as far as it is told apart
+    window: whether the symbols of its rows that are not in `spoken` count too, inside the delivery's window
+    derived: whether there are some that were read back from adjusted closes
+    """
+
+    actions: pd.DataFrame
+    spoken: pd.DataFrame
+    window: bool
+    derived: bool
 
 
 @dataclass
@@ -62,9 +78,12 @@ def run(ingest_id: str) -> Keys:
     judged = Judged()
     try:
         with acceptance.accepting(warehouse, ingest) as taking:
-            actions = _take_all(config, store, parts, taking, ingest, judged)
-            if actions is not None:
-                taking.actions(actions, sorted(judged.symbols))
+            said = _take_all(config, store, parts, taking, ingest, judged)
+            if said is not None:
+                # Of a chunk fewer bars speak than of a whole history, and its derived values are rougher.
+                yields = said.derived and ingest["kind"] == "backfill"
+                others = judged.symbols - set(said.spoken["symbol"]) if said.window else set()
+                taking.actions(said.actions, others, said.spoken, yields)
             taking.sessions(sessions.table(config.calendar, ingest["window_start"], ingest["window_end"] + A_YEAR))
             evidence = _judge(config, ingest, judged, taking, before)
             taking.finish(_quarantined(judged), [vars(check) for check in evidence])
@@ -84,23 +103,24 @@ def run(ingest_id: str) -> Keys:
 
 def _take_all(
     config: Settings, store: Store, parts: list[Landed], taking: Acceptance, ingest: Row, judged: Judged
-) -> pd.DataFrame | None:
-    """Check and take every batch; returns the delivery's ACTIONS, None when its source knows of none."""
+) -> Said | None:
+    """Check and take every batch; returns what the delivery says of actions, None when its source knows of none."""
     released = quarantine.released(taking)
     for reference in _found(store, parts, "reference"):
-        taking.reference(_checked(reference))
+        taking.reference(_checked(reference), _speaks_of(ingest))
     for members in _found(store, parts, "members"):
         taking.members(members)
-    actions = _actions(store, parts)
+    said = _actions(store, parts, ingest)
+    actions = ACTIONS.empty() if said is None else said.actions
     for batch in _batches(store, parts):
         report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
-        _check_context(config, report, ACTIONS.empty() if actions is None else actions, taking, judged)
+        _check_context(config, report, actions, taking, judged)
         taking.take(report.accepted)
         judged.quarantined.append(report.quarantined)
         judged.by_session.update(dict(report.accepted["ts"].value_counts().items()))
-        judged.symbols.update(report.accepted["symbol"].unique())
+        judged.symbols.update(batch["symbol"].dropna().unique())
         log.info("%d rows checked, %d quarantined", len(batch), len(report.quarantined))
-    return actions
+    return said
 
 
 def _check_context(
@@ -161,16 +181,28 @@ def _batches(store: Store, parts: list[Landed]) -> Iterator[pd.DataFrame]:
         yield pd.concat(batch, ignore_index=True)
 
 
-def _actions(store: Store, parts: list[Landed]) -> pd.DataFrame | None:
-    """The delivery's ACTIONS: as the source gives them, or read back from its adjusted closes; None with neither."""
-    given = _found(store, parts, "actions")
-    adjusted = _found(store, parts, "adj_close")
+def _actions(store: Store, parts: list[Landed], ingest: Row) -> Said | None:
+    """As the source gives them, or read back from its adjusted closes; None with neither."""
+    given, spoken = _found(store, parts, "actions"), _found(store, parts, "spoken")
+    adjusted, window = _found(store, parts, "adj_close"), bool(given) and not spoken
     if adjusted:
-        given.append(derive_actions(_usable(pd.concat(adjusted, ignore_index=True))))
+        prices = _usable(pd.concat(adjusted, ignore_index=True), pd.Timestamp(ingest["window_start"]))
+        given.append(derive_actions(prices))
+        spoken.append(_derivable(prices, ingest))
     if not given:
         return None
     together = pd.concat([ACTIONS.empty(), *given], ignore_index=True)
-    return ACTIONS.cast(together.drop_duplicates(list(ACTIONS.key), keep="last").sort_values(list(ACTIONS.key)))
+    actions = ACTIONS.cast(together.drop_duplicates(list(ACTIONS.key), keep="last").sort_values(list(ACTIONS.key)))
+    told = SPOKEN.cast(pd.concat([SPOKEN.empty(), *spoken]).drop_duplicates())
+    return Said(actions, told, window, bool(adjusted))
+
+
+def _derivable(prices: pd.DataFrame, ingest: Row) -> pd.DataFrame:
+    """SPOKEN: an action shows only beside the bar before, so none can be derived on a symbol's first one."""
+    start, end = pd.Timestamp(ingest["window_start"]), pd.Timestamp(ingest["window_end"])
+    first = prices.groupby("symbol", as_index=False)["date"].min()
+    after = first["date"] + pd.Timedelta(days=1)
+    return SPOKEN.cast(first.assign(first=after.where(after > start, start), last=end))
 
 
 def _found(store: Store, parts: list[Landed], name: str) -> list[pd.DataFrame]:
@@ -184,11 +216,23 @@ def _checked(reference: pd.DataFrame) -> pd.DataFrame:
     return REFERENCE.cast(identity.tickers_of(reference).merge(facts, on="instrument", how="left"))
 
 
-def _usable(adj_close: pd.DataFrame) -> pd.DataFrame:
-    """Rows fit to derive actions from; the others are bars that the checks will quarantine."""
+def _speaks_of(ingest: Row) -> SpeaksOf:
+    """A file is all there is to know; the vendor tells every owner of every ticker, but of named ones only some."""
+    if ingest["provider"] != "polygon":
+        return "all"
+    return "intervals" if ingest["symbols"] else "tickers"
+
+
+def _usable(adj_close: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
+    """Rows fit to derive actions from; the others are bars that the checks will quarantine.
+
+    Of each symbol's rows before `start` the last one: what happened between those is not asked for.
+    """
     positive = (adj_close["close"] > 0) & (adj_close["adj_close"] > 0) & adj_close["symbol"].notna()
     once = ~adj_close.duplicated(["symbol", "date"], keep=False)
-    return adj_close[positive & once].dropna().sort_values(["symbol", "date"], ignore_index=True)
+    rows = adj_close[positive & once].dropna().sort_values(["symbol", "date"], ignore_index=True)
+    following = rows["date"].shift(-1).where(rows["symbol"] == rows["symbol"].shift(-1))
+    return rows[(rows["date"] >= start) | (following >= start)].reset_index(drop=True)
 
 
 def _session_before(calendar: str, as_of: pd.Timestamp) -> pd.Timestamp:

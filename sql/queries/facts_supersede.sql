@@ -3,7 +3,7 @@ set superseded_at = %(known_at)s
 from market.instruments n
 where n.instrument_id = f.instrument_id
     and f.superseded_at is null
-    and n.vendor_id in (select instrument from incoming_reference)
+    and (n.vendor_id in (select instrument from incoming_reference) or %(speaks_of)s = 'all')
     and not exists (
         select 1
         from incoming_reference i

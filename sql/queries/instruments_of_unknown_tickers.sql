@@ -1,8 +1,10 @@
--- A ticker of which no reference speaks is an instrument of its own, always.
+-- A ticker of which no reference speaks (any more) is an instrument of its own, always.
 with unknown as (
     select s.symbol_id, row_number() over (order by s.symbol_id) as n
     from market.symbols s
-    where not exists (select 1 from market.tickers t where t.symbol_id = s.symbol_id)
+    where not exists (
+        select 1 from market.tickers t where t.symbol_id = s.symbol_id and t.superseded_at is null
+    )
 ),
 made as (
     insert into market.instruments (vendor_id) select null from unknown returning instrument_id

@@ -25,7 +25,9 @@ last_names as not materialized (
         where o.instrument_id = l.instrument_id
             and (
                 o.valid_from > l.valid_from
+                or o.valid_from = l.valid_from and o.valid_to > l.valid_to
                 or o.valid_from = l.valid_from
+                    and o.valid_to = l.valid_to
                     and (select x.symbol from market.symbols x where x.symbol_id = o.symbol_id) > s.symbol collate "C"
             )
     )

@@ -49,6 +49,42 @@ named_actions as (
             and a.known_at <= n.known_at
             and coalesce(a.superseded_at > n.known_at, true)
     where a.value > 0 and a.value < 'infinity'
+    union all
+    -- On the day of a rename an action may still be told under the old ticker.
+    select n.label, a.ex_date, a.kind, a.value
+    from market.names n
+    join market.tickers o
+        on o.instrument_id = n.instrument_id
+            and o.valid_to >= n.valid_from
+            and o.valid_to < n.valid_to
+            and o.valid_from <= market.session_of(n.as_of)
+            and o.known_at <= n.known_at
+            and coalesce(o.superseded_at > n.known_at, true)
+    join market.symbols s on s.symbol_id = o.symbol_id
+    join market.actions a
+        on a.symbol = s.symbol
+            and a.ex_date = o.valid_to
+            and a.known_at <= n.known_at
+            and coalesce(a.superseded_at > n.known_at, true)
+    where a.value > 0
+        and a.value < 'infinity'
+        and not exists (
+            select from market.tickers p
+            where p.symbol_id = o.symbol_id
+                and p.valid_from <= a.ex_date
+                and p.valid_to > a.ex_date
+                and p.valid_from <= market.session_of(n.as_of)
+                and p.known_at <= n.known_at
+                and coalesce(p.superseded_at > n.known_at, true)
+        )
+        and not exists (
+            select from market.actions b
+            where b.symbol = n.symbol
+                and b.ex_date = a.ex_date
+                and b.kind = a.kind
+                and b.known_at <= n.known_at
+                and coalesce(b.superseded_at > n.known_at, true)
+        )
 ),
 timeline as (
     select symbol, day, instrument_id, ts, open, high, low, close, volume, close_before, null as kind, null::float8 as value
@@ -66,15 +102,36 @@ placed as (
         ) as bar
     from timeline
 ),
+beside as (
+    select
+        *,
+        max(close_before) over whole_bar as last_close,
+        max(close) over whole_bar as own_close
+    from placed
+    window whole_bar as (partition by symbol, bar)
+),
+repeating as (
+    -- An equal split of at most five bars before, if the price moved since as by one of them rather than by both.
+    select
+        *,
+        coalesce(
+            kind = 'split'
+                and bar - lag(bar) over equal <= 5
+                and ln(own_close / lag(last_close) over equal) * ln(value) > -1.5 * ln(value) ^ 2,
+            false
+        ) as recorded_twice
+    from beside
+    window equal as (partition by symbol, kind, value order by day)
+),
 paid as (
     -- Per share of the bar before: a payment counts for what that share had become by the evening before its ex_date.
     select
         *,
-        max(close_before) over (partition by symbol, bar) as last_close,
         value * market.product(value) filter (where kind = 'split') over (
             partition by symbol, bar order by day groups between unbounded preceding and 1 preceding
         ) as paid
-    from placed
+    from repeating
+    where not recorded_twice
 ),
 effects as (
     select

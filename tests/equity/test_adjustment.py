@@ -74,10 +74,34 @@ def test_splits_alone_and_nothing_at_all_can_be_asked_for() -> None:
     assert none["volume"].tolist() == [1000.0] * 3
 
 
-def test_a_split_recorded_under_two_dates_is_not_hidden() -> None:
-    """Adjustment believes what it is told; the jump this makes is for the checks to find."""
-    got = adjusted(bars_of(A=[10.0, 5.0, 5.0]), ("A", "2011-01-04", "split", 2.0), ("A", "2011-01-05", "split", 2.0))
-    assert got["close"].tolist() == [10.0, 10.0, 20.0]
+HALF = ("A", "2011-01-04", "split", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("close", "again", "expected"),
+    [
+        ([10.0, 5.0, 5.1, 5.2], "2011-01-05", [10.0, 10.0, 10.2, 10.4]),  # the first date was right
+        ([10.0, 10.0, 5.1, 5.2], "2011-01-05", [10.0, 20.0, 10.2, 10.4]),  # the second: right again from there on
+        ([10.0, None, 5.1, 5.2], "2011-01-05", [10.0, 10.2, 10.4]),  # both take effect with one bar
+        ([10.0, 5.0, 2.5, 2.6], "2011-01-05", [10.0, 10.0, 10.0, 10.4]),  # two splits
+        ([10.0, 5.0, *[5.0] * 5, 5.0], "2011-01-11", [10.0] * 7 + [10.0]),  # five bars later
+        ([10.0, 5.0, *[5.0] * 5, 5.0], "2011-01-12", [10.0] * 7 + [20.0]),  # six: no repeat any more, and it shows
+    ],
+)
+def test_a_split_recorded_under_two_dates_counts_once_unless_the_price_moved_twice(
+    close: list[float | None], again: str, expected: list[float]
+) -> None:
+    got = adjusted(bars_of(A=close), HALF, ("A", again, "split", 2.0))
+    assert got["close"].tolist() == pytest.approx(expected)
+
+
+def test_a_reverse_split_recorded_twice_counts_once_and_is_told() -> None:
+    bars = bars_of(A=[1.0, 10.0, 10.5], B=[10.0, 5.0, 5.0])
+    actions = [("A", "2011-01-04", "split", 0.1), ("A", "2011-01-05", "split", 0.1), ("B", "2011-01-04", "split", 2.0)]
+    assert adjusted(bars, *actions)["close"].tolist() == pytest.approx([1.0, 1.0, 1.05, 10.0, 10.0, 10.0])
+    told = unusable_actions(bars, actions_of(*actions), CALENDAR)
+    assert told["reason"].tolist() == ["equal to one of at most 5 bars before, and the price moved once"]
+    assert told["ex_date"].tolist() == [pd.Timestamp("2011-01-05")]
 
 
 def test_an_action_on_a_day_without_a_bar_counts_from_the_next_bar() -> None:
@@ -152,6 +176,7 @@ def by_the_loop(bars: pd.DataFrame, actions: pd.DataFrame, adjustment: Adjustmen
         days, raw = own["ts"].dt.tz_convert("America/New_York").dt.date.tolist(), own["close"].tolist()
         theirs = actions[actions["symbol"] == symbol]
         held, last = 1.0, None
+        when: dict[float, int] = {}
         for day, close in zip(days, raw, strict=True):
             if last is not None:
                 before, shares, cash = raw[days.index(last)], 1.0, []
@@ -159,13 +184,23 @@ def by_the_loop(bars: pd.DataFrame, actions: pd.DataFrame, adjustment: Adjustmen
                 for _, on_date in span.groupby("ex_date"):
                     paid = on_date.loc[on_date["kind"] != "split", "value"] * shares
                     cash += [value for value in paid if value < before]
-                    shares *= on_date.loc[on_date["kind"] == "split", "value"].prod()
+                    for ratio in on_date.loc[on_date["kind"] == "split", "value"]:
+                        shares *= 1.0 if _once_too_often(ratio, when.get(ratio), days.index(day), raw) else ratio
+                        when[ratio] = days.index(day)
                 total = sum(cash) if sum(cash) < before else 0.0
                 shares = shares if adjustment != "none" else 1.0
                 held *= shares + (total / close if adjustment == "total_return" else 0.0)
             last = day
             result.append(close * held)
     return result
+
+
+def _once_too_often(ratio: float, before: int | None, bar: int, raw: list[float]) -> bool:
+    """Whether one such split tells better than two what became of the price since the bar before the first."""
+    if before is None or bar - before > 5:
+        return False
+    kept = np.log(raw[bar] / raw[before - 1])
+    return bool(abs(kept + np.log(ratio)) < abs(kept + 2 * np.log(ratio)))
 
 
 ALL_40 = random_bars(["A", "B"], 40, seed=5)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.equity.identity import label, label_bars, tickers_of
+from ml.equity.identity import label, label_actions, label_bars, tickers_of
 from ml.errors import FrameError
 from ml.frames import BARS, REFERENCE, TICKERS
-from tests.equity.panels import CALENDAR, bars_of, closes
+from tests.equity.panels import CALENDAR, actions_of, bars_of, closes
 
 TODAY = pd.Timestamp("2024-01-02")
 
@@ -39,6 +39,26 @@ def test_a_rename_keeps_one_history_under_the_last_ticker() -> None:
 def test_before_the_rename_was_made_the_old_ticker_is_the_label() -> None:
     frame = days(("FB", "2022-06-07"), ("FB", "2022-06-08"))
     assert labelled(frame, RENAME, pd.Timestamp("2022-06-08")) == [("FB", 0), ("FB", 1)]
+
+
+def test_an_action_on_the_day_of_a_rename_counts_under_either_ticker_and_once() -> None:
+    day = "2022-06-09"
+    actions = actions_of(
+        ("FB", day, "split", 2.0),
+        ("FB", day, "dividend", 1.0),
+        ("META", day, "dividend", 3.0),
+        ("FB", "2022-06-10", "split", 5.0),
+    )
+    got = label_actions(actions, RENAME, TODAY)
+    assert [tuple(row) for row in got[["symbol", "kind", "value"]].to_numpy()] == [
+        ("FB-unowned", "split", 5.0),
+        ("META", "dividend", 3.0),
+        ("META", "split", 2.0),
+    ]
+    reused = tickers(("FB", 1, None, day), ("META", 1, day, None), ("FB", 2, day, None))
+    assert set(label_actions(actions.iloc[:2], reused, TODAY)["symbol"]) == {"FB"}, "the ticker's new owner's"
+    gone = tickers(("FB", 1, None, day))
+    assert set(label_actions(actions.iloc[:2], gone, TODAY)["symbol"]) == {"FB-unowned"}
 
 
 REUSED = tickers(("X", 1, None, "2010-02-01"), ("X", 2, "2012-01-03", None))

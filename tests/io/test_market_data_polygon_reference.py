@@ -143,7 +143,22 @@ def test_a_ticker_of_a_past_owner_is_looked_up_on_the_day_that_is_asked_for(vend
         {**listing("FB", "OLD", "2008-02-29T00:00:00Z"), "list_date": "1999-01-04"},
         {**listing("FB", "NEW"), "list_date": "2012-05-18"},
     ]
-    assert intervals(reference(vendor, "FB", day=date(2005, 1, 5))) == [("FB", "OLD", "1999-01-04", "2008-03-01")]
+    both = [("FB", "OLD", "1999-01-04", "2008-03-01"), ("FB", "NEW", "2012-05-18", "")]
+    assert intervals(reference(vendor, "FB", day=date(2005, 1, 5))) == both
+    # without an end or a beginning told, the one of then has the ticker on that day and the one of today after it
+    vendor.tickers = [listing("FB", "NEW")]
+    vendor.plant("date=2005-01-05", 200, json.dumps({"results": listing("FB", "OLD")}).encode())
+    both = [("FB", "OLD", "", "2005-01-06"), ("FB", "NEW", "2005-01-06", "")]
+    assert intervals(reference(vendor, "FB", day=date(2005, 1, 5))) == both
+
+
+def test_two_owners_without_a_figi_are_two(vendor: Vendor) -> None:
+    vendor.tickers = [listing("ABC", None, "2008-02-29"), listing("ABC", None, "2012-06-29"), listing("ABC", None)]
+    assert intervals(reference(vendor)) == [
+        ("ABC", "ticker:ABC:2008-02-29", "", "2008-03-01"),
+        ("ABC", "ticker:ABC:2012-06-29", "2008-03-01", "2012-06-30"),
+        ("ABC", "ticker:ABC", "2012-06-30", ""),
+    ]
 
 
 def test_a_delisted_ticker_is_found_among_the_delisted(vendor: Vendor) -> None:

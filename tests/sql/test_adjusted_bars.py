@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
 from ml.equity.adjustment import Adjustment, adjust
-from ml.equity.identity import label, label_bars
+from ml.equity.identity import label_actions, label_bars
 from ml.frames import ACTIONS, BARS, TICKERS
 from tests.equity.panels import CALENDAR, actions_of, closes, random_bars
 from tests.servers import WarehouseAddress
@@ -64,14 +64,22 @@ ACTIONS_NOW = actions_of(
     ("AA", str((session(25) + pd.Timedelta(days=1)).date()), "dividend", 0.3),
     ("AA", str(session(27).date()), "split", 1.2),
     ("AA", str(session(28).date()), "dividend", 0.6),
+    ("AA", str(session(40).date()), "split", 3.0),
+    ("AA", str(session(43).date()), "split", 3.0),  # recorded twice: the price does not move
     SECOND_SPLIT,
     ("AA", "2030-01-02", "split", 9.0),
     ("AA", "1999-01-04", "split", 9.0),
     ("OLD", str(session(12).date()), "split", 3.0),
+    ("OLD", str(session(30).date()), "split", 1.7),  # on the day of the rename
+    ("OLD", str(session(30).date()), "dividend", 0.2),
+    ("NEW", str(session(30).date()), "dividend", 0.3),  # the same one, told under both tickers
     ("NEW", str(session(40).date()), "dividend", 0.7),
     ("NEW", str(session(5).date()), "split", 9.0),
     ("TWICE", str(session(15).date()), "split", 4.0),
+    ("TWICE", str(session(20).date()), "split", 6.0),  # nobody's: its owner left for no other ticker
     ("TWICE", str(session(25).date()), "split", 5.0),
+    ("TWICE", str(session(27).date()), "split", 1.02),
+    ("TWICE", str(session(29).date()), "split", 1.02),
 )
 BELIEVED_FIRST = ("AA", session(8))
 """The bar that was first believed at half its close."""
@@ -156,7 +164,7 @@ def by_python(as_of: pd.Timestamp, known_at: pd.Timestamp, adjustment: Adjustmen
         actions = actions[(actions["ex_date"] != session(50)) | (actions["symbol"] != "AA")].reset_index(drop=True)
     day = as_of.tz_localize(None).normalize()
     bars = label_bars(bars, TICKERS_NOW, CALENDAR, as_of)
-    actions = ACTIONS.check(label(actions[actions["ex_date"] <= day], TICKERS_NOW, "ex_date", day))
+    actions = ACTIONS.check(label_actions(actions[actions["ex_date"] <= day], TICKERS_NOW, day))
     got = adjust(bars, actions, CALENDAR, adjustment)
     last = got.groupby("symbol").transform("last")
     scale = last["raw_close"] / last["close"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,13 @@ import pandas as pd
 import pytest
 
 from ml.__main__ import main
+from ml.equity import sessions
 from ml.equity.features.catalogue import DEFAULT_SET
+from ml.frames import ACTIONS
 from ml.io.store import Store
 from ml.settings import REPOSITORY, Settings, settings
 from ml.stack.waiting import wait_until
-from ml.steps import features, ingest, keep, labels, predict, validate
+from ml.steps import backfill, features, ingest, keep, labels, predict, validate
 from ml.steps.night import Keys
 from tests.io.polygon_server import KEY, Vendor, serve
 from tests.steps.market import FIRST, LAST, SYMBOLS, bars, seen
@@ -26,6 +29,8 @@ EVE = pd.Timestamp("2014-08-28")
 LATELY = pd.Timestamp("2014-08-22")  # five sessions before LAST
 RESTATED = pd.Timestamp("2014-08-27")
 BARS = "select symbol, ts::date::text, close from serving.bars order by symbol, ts"
+OWNERS = "select label, valid_from::text, valid_to::text from serving.tickers where symbol = 'AAA' order by 2"
+BOTH_OWNERS = [("AAA-201405", "2005-01-03", "2014-05-31"), ("AAA", "2014-06-02", "infinity")]
 LANDS = "import sys; from ml.steps import ingest; ingest.run(attempt=sys.argv[1])"
 
 
@@ -171,6 +176,87 @@ def test_a_ticker_renamed_between_two_nights_keeps_its_history(
         assert computed["entity"].value_counts().to_dict() == expected
         outcomes = store.get(keep.labels("equity", "1d", snapshot))
         assert outcomes["entity"].value_counts().to_dict() == {name: count - 1 for name, count in expected.items()}
+
+
+@pytest.mark.parametrize("symbols", ["AAA,BBB", ""])
+def test_a_split_that_the_vendor_records_a_month_late_is_learned_by_a_night(
+    vendor: Vendor, stack_settings: Settings, reader_dsn: str, monkeypatch: pytest.MonkeyPatch, symbols: str
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-07-01", SYMBOLS=symbols)
+    halved = bars()
+    after = (halved["symbol"] == "AAA") & (halved["date"] >= "2014-07-15")
+    halved.loc[after, ["open", "high", "low", "close"]] /= 2
+    evening(vendor, EVE, halved)
+    vendor.actions = recorded(("BBB", "2014-07-10", "dividend", 0.5), ("BBB", "2014-08-05", "dividend", 0.25))
+    if not symbols:  # of nobody who trades: no bar of theirs ever comes
+        others = recorded(("YYY", "2014-07-10", "split", 2.0), ("ZZZ", "2014-07-10", "split", 2.0))
+        vendor.actions = pd.concat([vendor.actions, others])
+    before = features.run(**night())
+    evening(vendor, LAST, halved)
+    vendor.actions = recorded(("AAA", "2014-07-15", "split", 2.0), ("BBB", "2014-07-10", "dividend", 0.75))
+    if not symbols:
+        vendor.actions = pd.concat([vendor.actions, recorded(("ZZZ", "2014-07-10", "split", 3.0))])
+    later = features.run(**night())
+    assert not asked(vendor, "2014-07-15")  # the bars of then are not asked for again
+    believed = [("AAA", "2014-07-15", "split", 2.0), ("BBB", "2014-07-10", "dividend", 0.75)]
+    believed += [] if symbols else [("ZZZ", "2014-07-10", "split", 3.0)]
+    assert seen(reader_dsn, "select symbol, ex_date::text, kind, value from serving.actions order by 1") == believed
+    adjusted = Store(stack_settings.store_root).get(keep.adjusted("equity", later["snapshot"]))
+    plain = bars().query("symbol == 'AAA' and date >= '2014-07-01'")["close"]
+    assert adjusted.loc[adjusted["symbol"] == "AAA", "close"].tolist() == pytest.approx(plain.tolist(), rel=1e-12)
+    assert features.run("equity", before["as_of"], before["known_at"]) == before
+
+
+def recorded(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    return ACTIONS.cast(pd.DataFrame(rows, columns=list(ACTIONS.columns)))
+
+
+def test_a_backfill_of_a_past_owner_and_the_nights_leave_each_others_owner_alone(
+    vendor: Vendor, stack_settings: Settings, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-08-11", SYMBOLS="AAA,BBB")
+    vendor.tickers = [
+        listing("AAA", composite_figi="TWO", list_date="2014-06-02"),
+        {
+            "ticker": "AAA",
+            "active": False,
+            "composite_figi": "ONE",
+            "list_date": "2005-01-03",
+            "delisted_utc": "2014-05-30",
+        },
+        listing("BBB"),
+    ]
+    assert set(entities(stack_settings, night())) == {"AAA", "BBB"}
+    for chunk in backfill.plan("2014-04-01", "2014-05-23", chunk="month"):
+        backfill.run(**chunk, attempt="mine")
+        assert seen(reader_dsn, OWNERS) == BOTH_OWNERS
+    evening(vendor, LAST, bars())
+    after = entities(stack_settings, night())
+    assert seen(reader_dsn, OWNERS) == BOTH_OWNERS
+    early, late = len(sessions.closes("XNYS", date(2014, 4, 1), date(2014, 5, 23))), 15
+    assert after == {"AAA": late, "AAA-201405": early, "BBB": early + late}
+
+
+def entities(config: Settings, keys: Keys) -> dict[str, int]:
+    """How many sessions of features each entity has."""
+    snapshot = features.run(**keys)["snapshot"]
+    computed = Store(config.store_root).get(keep.features("equity", DEFAULT_SET.digest, snapshot))
+    return {str(entity): int(count) for entity, count in computed["entity"].value_counts().items()}
+
+
+def test_the_listings_of_the_whole_market_keep_a_renamed_history_together(
+    vendor: Vendor, stack_settings: Settings, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor lists the old ticker as delisted on its last day, under the same FIGI."""
+    settled(monkeypatch, HISTORY_START="2014-08-11", SYMBOLS="")
+    renamed = bars().query("symbol in ['BBB', 'CCC']").copy()
+    renamed.loc[(renamed["symbol"] == "BBB") & (renamed["date"] >= "2014-08-20"), "symbol"] = "AAA"
+    evening(vendor, LAST, renamed)
+    old = {"ticker": "BBB", "active": False, "composite_figi": "FIGI-AAA", "delisted_utc": "2014-08-19T00:00:00Z"}
+    vendor.tickers = [listing("AAA"), old, listing("CCC")]
+    assert entities(stack_settings, night()) == {"AAA": 15, "CCC": 15}
+    counted = "select symbol, count(*) from serving.bars_total_return group by 1 order by 1"
+    assert seen(reader_dsn, counted) == [("AAA", 15), ("CCC", 15)]
 
 
 def test_a_killed_delivery_asks_only_for_what_is_missing(

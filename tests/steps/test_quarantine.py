@@ -106,7 +106,7 @@ def test_a_release_keeps_the_actions_that_are_believed(folder: Path, reader_dsn:
             "incoming_actions_copy",
             pd.DataFrame([{"symbol": "AAA", "ex_date": "2014-06-02", "kind": "dividend", "value": 0.5}]),
         )
-        transaction.execute("actions_insert", {"known_at": ingest_row["known_at"], "ingest_id": 1})
+        transaction.execute("actions_insert", {"known_at": ingest_row["known_at"], "ingest_id": 1, "yields": False})
     quarantine.review("release", symbols=["AAA"], reason="high below close", **ANN)
     quarantine.take_in()
     assert seen(reader_dsn, "select ex_date::text, kind, value from serving.actions") == [

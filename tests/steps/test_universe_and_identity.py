@@ -17,6 +17,7 @@ from tests.steps.market import LAST, SYMBOLS, bars, invented, seen, write
 
 FEW = ("AAA", "BBB", "CCC")
 FIRST, CHANGE = pd.Timestamp("2014-04-01"), pd.Timestamp("2014-06-02")
+NAMED = "select symbol, name from serving.instruments where name is not null order by 1"
 MEMBERS_NOW = "select symbol from serving.universe order by symbol"
 
 
@@ -86,6 +87,39 @@ def test_past_dates_have_past_members_and_a_replay_has_the_list_of_then(
     assert spans(second) == {"AAA": ("2014-04-01", "2014-08-29"), "BBB": ("2014-04-01", "2014-06-30")}
     assert tonight(second) == ["AAA"]
     assert seen(reader_dsn, MEMBERS_NOW) == [("AAA",), ("BBB",)]
+    assert features.run("equity", first["as_of"], first["known_at"]) == first
+
+
+def test_a_list_that_is_no_longer_set_filters_no_longer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled(monkeypatch, UNIVERSE_PATH=listed(folder, "universe.csv", "symbol,from,to\nAAA,,\n"))
+    first = night()
+    assert set(spans(first)) == {"AAA"}
+    monkeypatch.delenv("AFTERBELL_UNIVERSE_PATH")
+    settings.cache_clear()
+    assert set(spans(night())) == set(FEW)
+    assert features.run("equity", first["as_of"], first["known_at"]) == first
+
+
+def test_a_reference_says_no_more_than_it_says_now(
+    folder: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "instrument,symbol,name,valid_from,valid_to\n"
+    told = f"{head}one,AAA,First,,2014-06-02\ntwo,AAA,Second,2014-06-02,\nthree,BBB,Third,2014-06-02,\n"
+    settled(monkeypatch, FILES_REFERENCE=listed(folder, "reference.csv", told))
+    first = night()
+    assert set(spans(first)) == {"AAA", "AAA-201406", "BBB", "CCC"}
+    assert spans(first)["BBB"] == ("2014-06-02", "2014-08-29")
+
+    listed(folder, "reference.csv", f"{head}four,CCC,Fourth,,\n")  # nothing of AAA and BBB any more
+    second = night()
+    whole = dict.fromkeys(FEW, ("2014-04-01", "2014-08-29"))
+    assert spans(second) == whole
+    assert seen(reader_dsn, NAMED) == [("CCC", "Fourth")]
+    monkeypatch.delenv("AFTERBELL_FILES_REFERENCE")
+    settings.cache_clear()
+    assert spans(night()) == whole
+    assert seen(reader_dsn, NAMED) == []
+    assert seen(reader_dsn, "select symbol, label from serving.tickers order by 1") == [(s, s) for s in FEW]
     assert features.run("equity", first["as_of"], first["known_at"]) == first
 
 

@@ -19,7 +19,8 @@ TWICE_WITHIN = 5
 def check_actions(bars: pd.DataFrame, first: pd.Timestamp, actions: pd.DataFrame, calendar: str) -> list[CheckResult]:
     """Warnings about ACTIONS with their ex-date among the judged BARS (ts >= `first`), of symbols that have bars.
 
-    - one that adjustment has to leave out: not positive, or a payment not below the price of the evening before
+    - one that adjustment has to leave out: not positive, a payment not below the price of the evening before, or
+      a split recorded twice while the price moved once
     - a split that repeats one of the same ratio within five sessions
     - an action before its symbol's first bar, when that bar is judged too: it can adjust nothing
     """
@@ -57,7 +58,7 @@ def _unusable(bars: pd.DataFrame, judged: pd.DataFrame, from_day: pd.Timestamp, 
     unusable = unusable_actions(bars, ACTIONS.cast(judged), calendar)
     unusable = unusable[unusable["ex_date"] >= from_day]
     first = f"{_in_words(unusable.iloc[0])}, {unusable['reason'].iloc[0]}" if len(unusable) else ""
-    expected = "positive values, payments below the price; others are left out"
+    expected = "positive values, payments below the price, no split twice; others are left out"
     name = "unusable corporate actions"
     return counted(SUITE, name, "value", expected, len(unusable), len(judged), "actions", first)
 

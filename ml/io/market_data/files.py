@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 REFERENCE_PART = "reference"
 STRAYS_PART = "strays"
+LEAD = timedelta(days=10)
+"""How far before a request to look for the adjusted close of the bar before its first: longer than any closure."""
 
 
 class Files:
@@ -83,12 +85,13 @@ class Files:
         "strays".
 
         Each file is read once and in batches; years that cannot be told apart beforehand are spread over temporary
-        files. Prices that do not read as numbers are NaN, and are counted in the log. ProviderUnavailable when a file
-        was changed while it was read.
+        files. Prices that do not read as numbers are NaN, and are counted in the log. Adjusted closes are delivered
+        from LEAD before the request on. ProviderUnavailable when a file was changed while it was read.
         """
         if self._reference is not None and REFERENCE_PART not in have:
             yield Part(REFERENCE_PART, RECEIVED.empty(), reference=read_reference(self._reference))
-        years = [year for year in range(request.start.year, request.end.year + 1) if str(year) not in have]
+        asked = range(_since(request).year, request.end.year + 1)
+        years = [year for year in asked if str(year) not in have]
         absent = set(request.symbols)
         for group, files in self._groups(request, years):
             for part in self._parts(request, group, files):
@@ -96,20 +99,22 @@ class Files:
                 yield part
         if request.strays_after is not None and STRAYS_PART not in have:
             yield from self._strays(request, request.strays_after + timedelta(days=1))
-        if absent and len(years) == request.end.year - request.start.year + 1:
+        if absent and len(years) == len(asked):
             log.warning("no rows in this span for %s of AFTERBELL_SYMBOLS", ", ".join(sorted(absent)))
 
     def _files(self) -> list[File]:
         return self._place.files(without=self._reference)
 
     def _parts(self, request: Request, years: Sequence[int], files: Sequence[File]) -> Iterator[Part]:
-        span = max(request.start, date(years[0], 1, 1)), min(request.end, date(years[-1], 12, 31))
+        span = max(_since(request), date(years[0], 1, 1)), min(request.end, date(years[-1], 12, 31))
         with closing(ByYear(years)) as rows:
             for file in files:
                 for some in read_rows(self._place, file, self._columns, span, request.symbols):
                     rows.add(some)
             for year in rows.years():
-                yield _part(str(year), rows.take(year))
+                part = _part(str(year), rows.take(year), request.start)
+                if len(part.bars) or part.adj_close is not None:
+                    yield part
 
     def _strays(self, request: Request, first: date) -> Iterator[Part]:
         """The rows from `first` on, as one part without actions; they are mistakes and so few."""
@@ -120,7 +125,7 @@ class Files:
             for some in read_rows(self._place, file, self._columns, (first, date.max), request.symbols)
         ]
         if rows:
-            yield _part(STRAYS_PART, pa.concat_tables(rows))
+            yield _part(STRAYS_PART, pa.concat_tables(rows), first)
 
     def _groups(self, request: Request, years: Sequence[int]) -> Iterator[tuple[list[int], list[File]]]:
         """Years that must be read together because a file may hold rows of several, with their files."""
@@ -141,15 +146,20 @@ class Files:
         span: Span | None = file.named or statistics_span(self._place, file, self._columns)
         if span is None:
             return list(years)
-        first, last = max(span[0], request.start), min(span[1], request.end)
+        first, last = max(span[0], _since(request)), min(span[1], request.end)
         return [year for year in years if first <= last and first.year <= year <= last.year]
+
+
+def _since(request: Request) -> date:
+    return max(request.start, date.min + LEAD) - LEAD
 
 
 def _named_end(file: File) -> date:
     return date.max if file.named is None else file.named[1]
 
 
-def _part(name: str, rows: pa.Table) -> Part:
+def _part(name: str, rows: pa.Table, start: date) -> Part:
+    """A year's rows; of those before `start` only the adjusted closes."""
     frame = pd.DataFrame(
         {
             "symbol": rows["symbol"].cast(pa.large_string()).to_pandas().astype("str"),
@@ -157,10 +167,12 @@ def _part(name: str, rows: pa.Table) -> Part:
             **{column: rows[column].to_pandas() for column in rows.column_names if column not in ("symbol", "date")},
         }
     )
+    before = frame["date"] < pd.Timestamp(start)
+    own = frame[~before] if before.any() else frame
     return Part(
         name,
-        bars=RECEIVED.cast(frame),
-        actions=_actions(frame),
+        bars=RECEIVED.cast(own),
+        actions=_actions(own),
         adj_close=ADJ_CLOSE.cast(frame) if "adj_close" in frame else None,
     )
 

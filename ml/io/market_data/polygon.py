@@ -19,7 +19,7 @@ from ml.io.market_data.polygon_actions import actions_of
 from ml.io.market_data.polygon_client import Client, in_path
 from ml.io.market_data.polygon_fields import day_of
 from ml.io.market_data.polygon_reference import listed_reference, reference_of
-from ml.io.market_data.received import Part, Request
+from ml.io.market_data.received import SPOKEN, Part, Request
 from ml.io.throttle import Pacer, Throttle, fingerprint
 from ml.io.warehouse import Warehouse
 from ml.settings import Settings
@@ -100,14 +100,15 @@ class Polygon:
     def _symbols(self, request: Request, have: Container[str]) -> Iterator[Part]:
         for symbol in dict.fromkeys(request.symbols):
             if symbol not in have:
-                yield Part(symbol, self._bars_of(symbol, request), actions_of(self._client, request, symbol))
+                bars, actions = self._bars_of(symbol, request), actions_of(self._client, request, symbol)
+                yield Part(symbol, bars, actions, spoken=_spoken(request, symbol))
 
     def _market(self, request: Request, have: Container[str]) -> Iterator[Part]:
         for day in _weekdays(request.start, request.end):
             if day.isoformat() not in have:
                 yield Part(day.isoformat(), self._bars_on(day))
         if "actions" not in have:
-            yield Part("actions", RECEIVED.empty(), actions=actions_of(self._client, request))
+            yield Part("actions", RECEIVED.empty(), actions_of(self._client, request), spoken=_spoken(request, None))
 
     def _bars_of(self, symbol: str, request: Request) -> pd.DataFrame:
         first, last = request.start.isoformat(), request.end.isoformat()
@@ -129,6 +130,11 @@ class Polygon:
     def _grouped(self, day: date) -> list[Any]:
         bars: list[Any] = self._client.get_grouped_daily_aggs(day.isoformat(), adjusted=False)
         return bars
+
+
+def _spoken(request: Request, symbol: str | None) -> pd.DataFrame:
+    row = {"symbol": symbol, "first": request.actions_start or request.start, "last": request.end}
+    return SPOKEN.cast(pd.DataFrame([row]))
 
 
 def _weekdays(first: date, last: date) -> list[date]:

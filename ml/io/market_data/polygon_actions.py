@@ -23,7 +23,7 @@ _SPECIAL = "SC"
 
 
 def actions_of(client: Client, request: Request, symbol: str | None = None) -> pd.DataFrame:
-    """ACTIONS with ex-dates in the request's span. The vendor gives no spin-offs.
+    """ACTIONS with ex-dates from the request's `actions_start` to its end. The vendor gives no spin-offs.
 
     One split or dividend recorded twice counts once; different splits of a day multiply, different
     dividends of a day and kind add up. Cash in another currency than the prices' is left out.
@@ -35,20 +35,15 @@ def actions_of(client: Client, request: Request, symbol: str | None = None) -> p
 
 
 def _splits(client: Client, request: Request, symbol: str | None) -> pd.DataFrame:
-    listed = client.list_splits(
-        symbol, execution_date_gte=request.start.isoformat(), execution_date_lte=request.end.isoformat(), limit=_A_PAGE
-    )
+    first, last = _span(request)
+    listed = client.list_splits(symbol, execution_date_gte=first, execution_date_lte=last, limit=_A_PAGE)
     rows = [(_ticker(s, "split"), day_of(s.execution_date, "split"), "split", _ratio(s)) for s in listed]
     return _table(rows, [])
 
 
 def _dividends(client: Client, request: Request, symbol: str | None) -> pd.DataFrame:
-    listed = client.list_dividends(
-        symbol,
-        ex_dividend_date_gte=request.start.isoformat(),
-        ex_dividend_date_lte=request.end.isoformat(),
-        limit=_A_PAGE,
-    )
+    first, last = _span(request)
+    listed = client.list_dividends(symbol, ex_dividend_date_gte=first, ex_dividend_date_lte=last, limit=_A_PAGE)
     rows = [
         (
             _ticker(d, "dividend"),
@@ -61,6 +56,10 @@ def _dividends(client: Client, request: Request, symbol: str | None) -> pd.DataF
         if _in_dollars(d)
     ]
     return _table(rows, _TERMS)
+
+
+def _span(request: Request) -> tuple[str, str]:
+    return (request.actions_start or request.start).isoformat(), request.end.isoformat()
 
 
 def _table(rows: list[tuple[Any, ...]], further: list[str]) -> pd.DataFrame:

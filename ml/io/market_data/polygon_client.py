@@ -25,8 +25,8 @@ class Client(RESTClient):  # type: ignore[misc]  # the vendor's package has no t
         super().__init__(api_key=key, base=base_url.rstrip("/"))
         self.client = Http(key, self.headers, self.BASE, timeout_seconds, pacer)
 
-    def ticker_details(self, ticker: str, day: str) -> dict[str, Any] | None:
-        """What the vendor knew of the owner of a ticker on a day, in its own names; None when there was none."""
+    def ticker_details(self, ticker: str, day: str | None) -> dict[str, Any] | None:
+        """What the vendor knew of the owner of a ticker on a day (None: today), in its own names; None without one."""
         return self._object(lambda: self.get_ticker_details(in_path(ticker), date=day, raw=True))
 
     def ticker_events(self, identifier: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _A_PAGE = 1_000
 _MARKET = "stocks"
+_RECENT = timedelta(days=10)  # of the last session's owners today's are the same
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class _Owner:
 def reference_of(client: Client, symbols: Iterable[str], day: date) -> pd.DataFrame:
     """REFERENCE of the instruments that had the tickers on `day`, each under all tickers it has had.
 
-    A ticker that is gone by then is looked up among the delisted ones; one that nobody knows has no row.
+    A ticker that is gone by then is looked up among the delisted ones; one that nobody knows has no row. Of a day that
+    is past, today's owners of the tickers are told too: of the one before, the vendor does not always say when it left.
     """
-    return _frame(_apart(owner for symbol in symbols for owner in _owners_of(client, symbol, day)))
+    return _frame(_apart(owner for symbol in symbols for owner in _then_and_now(client, symbol, day)))
 
 
 def listed_reference(client: Client) -> pd.DataFrame:
@@ -51,8 +53,20 @@ def listed_reference(client: Client) -> pd.DataFrame:
     return _frame(_in_turn(_owner(row) for row in rows))
 
 
-def _owners_of(client: Client, symbol: str, day: date) -> list[_Owner]:
-    details = client.ticker_details(symbol, day.isoformat())
+def _then_and_now(client: Client, symbol: str, day: date) -> list[_Owner]:
+    then = _owners_of(client, symbol, day)
+    if datetime.now(UTC).date() - day <= _RECENT:
+        return then
+    evening = datetime(day.year, day.month, day.day) + timedelta(days=1)
+    left = max((o.valid_to or evening for o in then if o.symbol == symbol), default=None)
+    return [*then, *(replace(o, valid_from=o.valid_from or left) for o in _owners_of(client, symbol, None))]
+
+
+def _owners_of(client: Client, symbol: str, day: date | None) -> list[_Owner]:
+    """Who has the ticker on a day, under all its tickers; today without a day, and then nobody if it is not in use."""
+    details = client.ticker_details(symbol, None if day is None else day.isoformat())
+    if details is None and day is None:
+        return []
     if details is None:
         owners = _in_turn(_owner(row) for row in _listed(client, active=False, ticker=symbol))
         if not owners:
@@ -73,8 +87,9 @@ def _owner(row: dict[str, Any]) -> _Owner:
     symbol = str(row["ticker"])
     listed = day_if_given(row.get("list_date"), f"listing of {symbol}")
     delisted = day_if_given(row.get("delisted_utc"), f"delisting of {symbol}")
+    nameless = f"ticker:{symbol}" + (f":{delisted:%Y-%m-%d}" if delisted else "")
     return _Owner(
-        instrument=text_if_given(row.get("composite_figi")) or f"ticker:{symbol}",
+        instrument=text_if_given(row.get("composite_figi")) or nameless,
         symbol=symbol,
         valid_from=None if listed and delisted and listed > delisted else listed,
         valid_to=None if delisted is None else delisted + timedelta(days=1),

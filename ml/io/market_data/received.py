@@ -20,18 +20,24 @@ ADJ_CLOSE = Contract(
 """The raw close beside the close that the source adjusted for splits and dividends, as received."""
 
 
+SPOKEN = Contract("days spoken of", {"symbol": TEXT, "first": DATE, "last": DATE})
+"""Of whose actions with ex-dates on which days a delivery says all that there is; no symbol means every one."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a delivery is to hold: all bars from `start` to `end`, both included; of every symbol when none is named.
 
     strays_after: rows of later days than this one are wanted too, where the source has such; no bar can be that late
     yet, so the checks refuse them and a person sees them.
+    actions_start: from when a source that is asked for actions by themselves gives them; None for `start`.
     """
 
     start: date
     end: date
     symbols: tuple[str, ...] = ()
     strays_after: date | None = None
+    actions_start: date | None = None
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,11 @@ class Part:
 
     name: unique within the delivery and the same whenever it is asked for again, e.g. "2012", "2024-01-05", "actions".
     bars: RECEIVED, raw prices, in the source's order, mistakes and duplicates included.
-    actions: ACTIONS with their ex-dates in the request's span, where the source knows them; else None.
-    adj_close: ADJ_CLOSE where that is all the source knows of splits and dividends; else None.
+    actions: ACTIONS with their ex-dates in the request's span (or what `spoken` says), where the source knows them;
+        else None.
+    adj_close: ADJ_CLOSE where that is all the source knows of splits and dividends; else None. Of each symbol the
+        row before the request's first is among them where there is one: an action shows beside the bar before.
+    spoken: SPOKEN where `actions` speaks of more than the request's span and the symbols of its bars; else None.
     reference: REFERENCE where the source knows who was behind a ticker; else None.
     members: MEMBERS where this part says who belonged to the universe; else None.
     """
@@ -52,6 +61,7 @@ class Part:
     adj_close: pd.DataFrame | None = field(default=None)
     reference: pd.DataFrame | None = field(default=None)
     members: pd.DataFrame | None = field(default=None)
+    spoken: pd.DataFrame | None = field(default=None)
 
 
 class Provider(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from ml.io.warehouse.bars import TIMEFRAME
 from ml.io.warehouse.connection import Row, Transaction, Warehouse
 
 VALUES = ("open", "high", "low", "close", "volume")
+SpeaksOf = Literal["all", "tickers", "intervals"]
 _LOCK = "market.bars"
 _ROWS_A_COPY = 250_000
 _SECONDS = 1 << 34
@@ -161,22 +162,38 @@ class Acceptance:
         """The rows that a query of this transaction returns."""
         return self._transaction.rows(name, parameters)
 
-    def actions(self, actions: pd.DataFrame, symbols: Iterable[str]) -> None:
-        """ACTIONS of the delivery's `symbols`: inside its window they replace what was believed there."""
-        window = {key: self._ingest[key] for key in ("ingest_id", "window_start", "window_end")}
+    def actions(
+        self, actions: pd.DataFrame, symbols: Iterable[str], spoken: pd.DataFrame | None = None, yields: bool = False
+    ) -> None:
+        """ACTIONS replace what was believed of `symbols` inside the delivery's window and on the days of SPOKEN.
+
+        yields: where an accepted night's delivery has spoken of a symbol's day already, its word stands.
+        """
         self._transaction.execute("incoming_actions")
         self._transaction.copy("incoming_actions_copy", actions)
-        named = {**window, "known_at": self.known_at, "symbols": list(symbols)}
+        self._transaction.execute("incoming_spoken")
+        self._transaction.copy("incoming_spoken_copy", self._window(symbols))
+        if spoken is not None:
+            self._transaction.copy("incoming_spoken_copy", spoken)
+        named = {"ingest_id": self._ingest["ingest_id"], "known_at": self.known_at, "yields": yields}
         self._transaction.execute("actions_supersede", named)
         self._transaction.execute("actions_insert", named)
 
-    def reference(self, reference: pd.DataFrame) -> None:
-        """Who is behind the tickers of a checked REFERENCE; what it says of one replaces what was believed of it."""
+    def _window(self, symbols: Iterable[str]) -> pd.DataFrame:
+        window = {"first": self._ingest["window_start"], "last": self._ingest["window_end"]}
+        return pd.DataFrame({"symbol": pd.Series(sorted(symbols), dtype=TEXT)}).assign(**window)
+
+    def reference(self, reference: pd.DataFrame, speaks_of: SpeaksOf = "tickers") -> None:
+        """Who is behind the tickers of a checked REFERENCE.
+
+        speaks_of: what it replaces of what was believed: "all" of it, all about its "tickers", or about those only the
+            "intervals" that its own overlap
+        """
         self._know(reference["symbol"].unique())
         self._transaction.execute("incoming_reference")
         self._transaction.copy("incoming_reference_copy", reference)
         for statement in ("instruments_add", "tickers_supersede", "tickers_insert", "facts_supersede", "facts_insert"):
-            self._transaction.execute(statement, {"known_at": self.known_at})
+            self._transaction.execute(statement, {"known_at": self.known_at, "speaks_of": speaks_of})
 
     def members(self, members: pd.DataFrame) -> None:
         """MEMBERS of the universe; the list replaces what was believed."""

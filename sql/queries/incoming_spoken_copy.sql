@@ -1,0 +1,1 @@
+copy incoming_spoken from stdin with (format csv);
