@@ -6,10 +6,11 @@ one, which would then be handed the key.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -38,11 +39,12 @@ _random = SystemRandom()
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, decompressed."""
+    """A whole answer, decompressed; `body` is what the data of one with status 200 say in JSON."""
 
     status: int
     headers: Mapping[str, str]
     data: bytes
+    body: Any = None
 
 
 class Http:
@@ -105,12 +107,28 @@ class Http:
         except urllib3.exceptions.HTTPError as error:
             self._pacer.failed()
             raise _TryAgain(self._no_answer(address, error)) from error
+        if answer.status == HTTPStatus.OK:
+            return self._understood(answer, address)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._pacer.failed()
         else:
             self._pacer.answered()
-        if answer.status != HTTPStatus.OK:
-            raise self._refusal(answer, address)
+        raise self._refusal(answer, address)
+
+    def _understood(self, answer: Answer, address: str) -> Answer:
+        """The answer with its body. What is no JSON was cut off, or is the page of a server in between: both pass."""
+        try:
+            answer = replace(answer, body=json.loads(answer.data))
+        except (ValueError, RecursionError) as error:
+            self._pacer.failed()
+            shown = self.shown(answer.data.decode("utf-8", "replace")) or "nothing"
+            unavailable = ProviderUnavailable(
+                f"{len(answer.data)} bytes that are no JSON from {address} ({shown})",
+                "a JSON object",
+                "Run the night again later; tell the vendor if it stays",
+            )
+            raise _TryAgain(unavailable) from error
+        self._pacer.answered()
         return answer
 
     def _read(
