@@ -65,9 +65,19 @@ def test_a_wrong_key_is_final(vendor: Vendor) -> None:
 
 def test_a_plan_that_does_not_cover_the_bars_is_final(vendor: Vendor) -> None:
     vendor.plant("/range/", 403, b'{"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}')
-    with pytest.raises(ProviderRejected, match="not entitled"):
+    with pytest.raises(ProviderRejected, match="not entitled") as caught:
         deliver(vendor)
     assert asked(vendor) == 1
+    assert "HISTORY_START" not in str(caught.value)
+
+
+def test_a_history_that_is_too_long_for_the_plan_names_the_setting(vendor: Vendor) -> None:
+    told = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
+    vendor.plant("/aggs/", 403, json.dumps({"status": "NOT_AUTHORIZED", "message": told}).encode())
+    for request in (ONE, MARKET):
+        with pytest.raises(ProviderRejected, match=r"include this data timeframe.*AFTERBELL_HISTORY_START"):
+            deliver(vendor, request)
+    assert len(vendor.requests) == 2
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])

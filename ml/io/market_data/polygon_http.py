@@ -34,6 +34,10 @@ _CHUNK = 2**20
 _SHOWN = 200
 _TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _MAY_SAY_WHEN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_REFUSED = "Check POLYGON_API_KEY and the vendor's plan"
+_TOO_OLD = (
+    "Set AFTERBELL_HISTORY_START (of a backfill, its start) to the first day that the plan covers, or change the plan"
+)
 _random = SystemRandom()
 
 
@@ -163,9 +167,9 @@ class Http:
         status = answer.status
         found = f"status {status} from {address} ({self.shown(answer.data.decode('utf-8', 'replace'))})"
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return ProviderRejected(
-                found, "a key and a plan that may read this", "Check POLYGON_API_KEY and the vendor's plan"
-            )
+            # the vendor's words: "Your plan doesn't include this data timeframe"
+            too_old = status == HTTPStatus.FORBIDDEN and b"timeframe" in answer.data
+            return ProviderRejected(found, "a key and a plan that may read this", _TOO_OLD if too_old else _REFUSED)
         if status in _TRY_AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             error = ProviderUnavailable(found, "status 200", "Run the night again later")
             asked_for = _retry_after(answer.headers) if status in _MAY_SAY_WHEN else None
