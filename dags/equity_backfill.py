@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from house_rules import DEFAULT_ARGS, final_errors
+from house_rules import DEFAULT_ARGS, PATIENT_ARGS, final_errors
 
 
 @dag(
@@ -81,6 +81,7 @@ def equity_backfill() -> None:
             )
 
     @task(
+        **PATIENT_ARGS,
         map_index_template="{{ chunk['start'] }} to {{ chunk['end'] }}",
         max_active_tis_per_dag=2,
         doc_md="Ingest and validate one chunk. Does nothing again once it was accepted in this run.",

@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from house_rules import BARS, DEFAULT_ARGS, final_errors
+from house_rules import BARS, DEFAULT_ARGS, PATIENT_ARGS, final_errors
 from ml.settings import settings
 from session_timetable import SessionTimetable
 
@@ -40,7 +40,11 @@ from session_timetable import SessionTimetable
     },
 )
 def equity_ingest() -> None:
-    @task(doc_md="Ask the provider for the bars and keep them untouched. Returns the id of the delivery.")
+    @task(
+        **PATIENT_ARGS,
+        doc_md="Ask the provider for the bars and keep them untouched. Returns the id of the delivery. A vendor that "
+        "does not have them yet, or is away, is waited for by retries, for hours.",
+    )
     def ingest(params: dict[str, Any] | None = None, dag_run: Any = None) -> dict[str, str]:
         with final_errors():
             from ml.steps import ingest

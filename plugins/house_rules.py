@@ -1,16 +1,19 @@
-"""What every DAG of the house shares: its assets, its defaults, and which errors are final."""
+"""What every DAG of the house shares: its assets, its defaults, which errors are final, and who is waited for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from alerts import on_failure
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 DOMAIN = "equity"
 TRAINING_POOL = "training"
@@ -20,14 +23,40 @@ FEATURES = Asset(name="equity_features", uri="afterbell://equity/features", grou
 CHAMPION = Asset(name="equity_champion", uri="afterbell://equity/champion", group="afterbell")
 PREDICTIONS = Asset(name="equity_predictions", uri="afterbell://equity/predictions", group="afterbell")
 
+RETRIES = 3
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "afterbell",
-    "retries": 3,
+    "retries": RETRIES,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "on_failure_callback": on_failure,
 }
+
+
+class Patience(RetryPolicy):
+    """A vendor or a warehouse that is away is waited for by all of a task's retries; anything else has RETRIES."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,  # noqa: ARG002  Airflow gives it by its name
+    ) -> RetryDecision:
+        """As RetryPolicy.evaluate. Counted from the end: a task that was cleared has all its retries again."""
+        used = PATIENT_ARGS["retries"] - (max_tries - try_number)
+        if isinstance(exception, ConnectionError) or used <= RETRIES:
+            return RetryDecision.default()
+        return RetryDecision.fail(f"{type(exception).__name__} again: more retries are for who is away")
+
+
+PATIENT_ARGS: dict[str, Any] = {
+    "retries": 40,
+    "max_retry_delay": timedelta(minutes=30),
+    "retry_policy": Patience(),
+}
+"""Of tasks that ask a vendor: some seventeen hours. A plan without same-day bars gives those of a night much later."""
 
 
 @contextmanager

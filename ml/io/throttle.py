@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ml.errors import ProviderUnavailable
 from ml.io.warehouse import Warehouse
-from ml.io.warehouse.connection import Parameters
+from ml.io.warehouse.connection import Parameters, Row
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class Throttle:
     FAILURES_TO_OPEN failures in a row, of whatever task, open the circuit for OPEN_SECONDS: every `wait` raises
     ProviderUnavailable at once. Afterwards one request goes out on trial while the others are still refused; its
     answer closes the circuit, its failure opens it again. A pause of up to LONGEST_PAUSE_SLEPT seconds is slept
-    through by every task; a longer one is refused like an open circuit, and none counts beyond LONGEST_PAUSE.
+    through by every task; a longer one is refused like an open circuit, and none counts beyond LONGEST_PAUSE. A
+    task that was asleep before its place when either began asks for another place instead of leaving.
     """
 
     def __init__(
@@ -74,6 +75,11 @@ class Throttle:
         """As Pacer.wait. The place in the queue is taken after `at_least`, so that no grant is left unused."""
         if at_least > 0:
             self._sleep(at_least)
+        while not self._slept_until_granted():
+            log.info("held back: %s has asked for a pause or failed since", self._account)
+
+    def _slept_until_granted(self) -> bool:
+        """Take a place in the queue and wait for it; False when it no longer stands then, so that another is needed."""
         granted = self._warehouse.row(
             "throttle_take",
             {
@@ -88,9 +94,21 @@ class Throttle:
         if granted is None:
             raise self._closed()
         self._failing = granted["failures"] > 0
-        if granted["wait_seconds"] > 0:
-            log.info("the next request to %s leaves in %.1f s", self._account, granted["wait_seconds"])
-            self._sleep(granted["wait_seconds"])
+        if granted["wait_seconds"] <= 0:
+            return True
+        log.info("the next request to %s leaves in %.1f s", self._account, granted["wait_seconds"])
+        self._sleep(granted["wait_seconds"])
+        return self._stands(granted)
+
+    def _stands(self, granted: Row) -> bool:
+        named = {
+            "account": self._account,
+            "failures": FAILURES_TO_OPEN,
+            "leaves_at": granted["leaves_at"],
+            "open_until": granted["open_until"],
+        }
+        row = self._warehouse.row("throttle_stands", named)
+        return row is None or not (row["paused"] or row["opened"])
 
     def answered(self) -> None:
         """Ends a row of failures; costs nothing where there was none."""

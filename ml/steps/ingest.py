@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from uuid import uuid4
@@ -16,7 +17,8 @@ from ml.errors import ProviderError, ProviderUnavailable, SettingsError
 from ml.frames import MEMBERS, RECEIVED, REFERENCE
 from ml.io.market_data import Part, Provider, Request, provider, universe_file
 from ml.io.store import Store, frame_digest
-from ml.io.warehouse import Warehouse, bars, deliveries
+from ml.io.warehouse import Warehouse, deliveries
+from ml.io.warehouse.connection import Row
 from ml.io.warehouse.deliveries import Delivery, Landed
 from ml.settings import Settings, settings
 from ml.steps import maintenance
@@ -72,7 +74,10 @@ def last_session(config: Settings, source: Provider, now: datetime) -> tuple[dat
 
 
 def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, attempt: str | None) -> Keys:
-    """Land one delivery; a killed one, asked for again by the same attempt, gets only the parts it lacks."""
+    """Land one delivery; a killed one, asked for again by the same attempt, gets only the parts it lacks.
+
+    Whenever that is: it stays the delivery that was begun, of that night and that window, whatever is asked for now.
+    """
     source = _only_provider(config)
     warehouse, store = Warehouse(config.require_warehouse_dsn()), Store(config.store_root)
     delivery = Delivery(
@@ -86,11 +91,24 @@ def land(config: Settings, kind: str, as_of: pd.Timestamp, request: Request, att
         symbols=request.symbols,
         attempt=attempt or uuid4().hex,
     )
-    ingest_id = int(deliveries.begin(warehouse, delivery)["ingest_id"])
+    begun = deliveries.begin(warehouse, delivery)
+    ingest_id, delivery = int(begun["ingest_id"]), _as_begun(delivery, begun)
+    request = replace(request, start=delivery.window_start, end=delivery.window_end, symbols=delivery.symbols)
     have = {landed.part for landed in deliveries.parts(warehouse, ingest_id)}
     for part in chain(source.deliver(request, have), _universe(config, have), _no_reference(config, have)):
         deliveries.land(warehouse, ingest_id, _kept(store, source.name, part))
     return _closed(warehouse, ingest_id, delivery)
+
+
+def _as_begun(delivery: Delivery, begun: Row) -> Delivery:
+    """The delivery as its row has it: parts of one window would be no parts of another."""
+    return replace(
+        delivery,
+        as_of=begun["as_of"].astimezone(UTC),
+        window_start=begun["window_start"],
+        window_end=begun["window_end"],
+        symbols=tuple(begun["symbols"] or ()),
+    )
 
 
 def _closed(warehouse: Warehouse, ingest_id: int, delivery: Delivery) -> Keys:
@@ -138,11 +156,15 @@ def _kept(store: Store, provider_name: str, part: Part) -> Landed:
 
 
 def _window_start(config: Settings, close: pd.Timestamp) -> date:
-    """The whole history that is kept; of a vendor over the wire the last sessions only, once that history is there."""
+    """The whole history that is kept; of a vendor over the wire, once there was a night, the sessions that are new.
+
+    And those of REFETCH_SESSIONS before them. Only nights count: a backfill may have brought some symbols only.
+    """
     warehouse = Warehouse(config.require_warehouse_dsn())
-    recent = sessions.later_close(config.calendar, pd.Series([close]), -config.refetch_sessions).iloc[0]
-    if config.provider == "polygon" and bars.rows_in_session(warehouse, recent.to_pydatetime()):
-        return _session(config, recent)
+    last = warehouse.row("ingest_last_accepted", {"domain": DOMAIN, "as_of": None})
+    if config.provider == "polygon" and last is not None:
+        new = pd.Series([min(close, sessions.next_close(config.calendar, last["as_of"]))])
+        return _session(config, sessions.later_close(config.calendar, new, -config.refetch_sessions).iloc[0])
     return _first_kept(config)
 
 

@@ -15,7 +15,7 @@ from ml.domain import Night
 from ml.equity import checks, identity, sessions
 from ml.equity.checks import CheckResult, NightFacts, RowReport
 from ml.equity.derived_actions import derive_actions
-from ml.errors import SuiteFailed
+from ml.errors import FrameError, SuiteFailed
 from ml.frames import ACTIONS, BARS, QUARANTINE, REFERENCE
 from ml.io.market_data.received import SPOKEN
 from ml.io.store import Store
@@ -65,7 +65,8 @@ class Judged:
 def run(ingest_id: str) -> Keys:
     """Check one delivery and take it in; returns the night's keys, now with `known_at`.
 
-    SuiteFailed, with every failed check in its message, leaves the bars as they were.
+    SuiteFailed, with every failed check in its message, and FrameError, of a reference that contradicts itself, leave
+    the bars as they were.
     """
     config = settings()
     warehouse, store = Warehouse(config.require_warehouse_dsn()), Store(config.store_root)
@@ -87,7 +88,7 @@ def run(ingest_id: str) -> Keys:
             taking.sessions(sessions.table(config.calendar, ingest["window_start"], ingest["window_end"] + A_YEAR))
             evidence = _judge(config, ingest, judged, taking, before)
             taking.finish(_quarantined(judged), [vars(check) for check in evidence])
-    except SuiteFailed:
+    except (SuiteFailed, FrameError):
         acceptance.refuse(warehouse, ingest, _quarantined(judged), [vars(check) for check in judged.evidence])
         raise
     counts = taking.counts

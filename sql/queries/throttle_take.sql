@@ -18,4 +18,6 @@ where (t.open_until is null or t.open_until <= clock_timestamp())
     and (t.paused_until is null or t.paused_until <= clock_timestamp() + make_interval(secs => %(longest_pause)s))
 returning
     extract(epoch from t.granted_at[cardinality(t.granted_at)] - clock_timestamp())::float8 as wait_seconds,
+    t.granted_at[cardinality(t.granted_at)] as leaves_at,
+    t.open_until,
     t.failures;

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import RetryAction, RetryDecision
 from airflow.serialization.serialized_objects import DagSerialization
 
+from ml.errors import ProviderUnavailable
 from ml.settings import HORIZONS, REPOSITORY
 
 DAGS = {
     *("equity_ingest", "equity_features", "equity_predict", "equity_retrain"),
     *("equity_backfill", "equity_quarantine", "warehouse_maintenance"),
 }
+PATIENT = {("equity_ingest", "ingest"), ("equity_backfill", "take_in")}
 MAX_LINES = 150
 
 
@@ -55,9 +59,36 @@ def test_two_nights_cannot_trample_on_each_other(dag: Any) -> None:
 
 def test_tasks_are_retried_with_backoff_and_alert_when_they_fail(dag: Any) -> None:
     for task in dag.tasks:
-        assert task.retries == 3
+        assert (task.retries > 3) == ((dag.dag_id, task.task_id) in PATIENT)
+        assert task.retries >= 3
         assert task.retry_exponential_backoff
         assert task.on_failure_callback
+
+
+@pytest.mark.parametrize(("dag_id", "task_id"), sorted(PATIENT))
+def test_who_asks_a_vendor_waits_past_midnight_and_not_into_the_next_night(
+    bag: DagBag, dag_id: str, task_id: str
+) -> None:
+    task: Any = bag.dags[dag_id].get_task(task_id)
+    delays = [min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)]
+    assert timedelta(hours=12) < sum(delays, timedelta()) < timedelta(hours=20)
+    assert sum(delays[:3], timedelta()) < timedelta(minutes=5), "a short failure costs little"
+
+
+@pytest.mark.parametrize(("dag_id", "task_id"), sorted(PATIENT))
+def test_only_who_is_away_is_waited_for(bag: DagBag, dag_id: str, task_id: str) -> None:
+    task: Any = bag.dags[dag_id].get_task(task_id)
+    away, broken = ProviderUnavailable("nothing", "bars", "Wait"), TypeError("a bug")
+
+    def decided(error: Exception, try_number: int, cleared_at: int = 0) -> RetryAction:
+        decision: RetryDecision = task.retry_policy.evaluate(error, try_number, cleared_at + task.retries)
+        return decision.action
+
+    for n in (1, 3, 4, 40):
+        assert decided(away, n) == RetryAction.DEFAULT
+    assert [decided(broken, n) for n in (1, 2, 3)] == [RetryAction.DEFAULT] * 3
+    assert decided(broken, 4) == RetryAction.FAIL
+    assert [decided(broken, n, cleared_at=9) for n in (10, 12, 13)] == [*[RetryAction.DEFAULT] * 2, RetryAction.FAIL]
 
 
 def test_form_fields_have_a_type_a_title_and_a_description(dag: Any) -> None:

@@ -169,9 +169,10 @@ def test_an_object_store_is_listed_anew_and_says_what_is_missing(store: str) -> 
 
 
 def test_a_store_without_its_package_is_a_settings_error_that_names_the_package() -> None:
-    for path, package in (("s3://bucket/bars", "s3fs"), ("gs://bucket/bars", "gcsfs")):
+    for path, package in (("s3://bucket/bars", "s3fs"), ("gs://bucket/bars", "gcsfs"), ("abfs://box/bars", "adlfs")):
         if not _installed(package):
-            with pytest.raises(SettingsError, match=rf"{path} in AFTERBELL_FILES_PATH.*{package}"):
+            told = rf"{path} in AFTERBELL_FILES_PATH.*[Ii]nstall {package} to access .*docs/market-data-files\.md"
+            with pytest.raises(SettingsError, match=told):
                 provider(Settings(provider="files", files_path=path))
     with pytest.raises(SettingsError, match="AFTERBELL_FILES_REFERENCE"):
         Files("memory://x", reference="nostore://bucket/x.csv")

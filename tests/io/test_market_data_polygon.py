@@ -95,6 +95,29 @@ def test_a_symbol_is_a_part_with_its_own_actions_and_only_missing_ones_are_asked
     assert not [path for path in vendor.requests if "AAA" in path]
 
 
+def test_more_symbols_than_days_come_day_by_day_and_without_what_nobody_named(vendor: Vendor) -> None:
+    request = Request(date(2012, 3, 12), date(2012, 3, 13), ("AAA", "NEW", "OLD"))
+    parts = delivered(vendor, request)
+    assert list(parts) == ["2012-03-12", "2012-03-13", "actions", "reference"]
+    expected = bars().query("symbol == 'AAA'").iloc[2:]
+    found = pd.concat([part.bars for part in parts.values()], ignore_index=True)
+    assert_frame_equal(found, expected.reset_index(drop=True))
+    assert parts["actions"].actions is not None
+    assert parts["actions"].actions[["symbol", "kind"]].to_numpy().tolist() == [["AAA", "split"]]
+    prices = [path for path in vendor.requests if "/aggs/" in path]
+    assert len(prices) == 2, "one request a day"
+    assert all("adjusted=false" in path and "include_otc=true" in path for path in prices), "as in a symbol's own bars"
+    assert len([path for path in vendor.requests if "/splits" in path or "/dividends" in path]) == 2
+    assert list(delivered(vendor, request, ("2012-03-12", "actions", "reference"))) == ["2012-03-13"]
+
+
+def test_both_ways_give_the_same_bars_and_actions_of_the_named_symbols(vendor: Vendor) -> None:
+    few, many = BOTH, Request(FIRST, LAST, (*BOTH.symbols, *(f"X{n}" for n in range(7))))
+    order = ["symbol", "date"]
+    assert_frame_equal(bars_of(vendor, many).sort_values(order, ignore_index=True), bars_of(vendor, few))
+    assert_frame_equal(actions_of(vendor, many), actions_of(vendor, few))
+
+
 def test_a_part_is_asked_for_when_it_is_wanted_and_not_before(vendor: Vendor) -> None:
     coming = client(vendor).deliver(MARKET, ())
     assert vendor.requests == []

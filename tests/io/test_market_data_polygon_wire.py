@@ -65,9 +65,19 @@ def test_a_wrong_key_is_final(vendor: Vendor) -> None:
 
 def test_a_plan_that_does_not_cover_the_bars_is_final(vendor: Vendor) -> None:
     vendor.plant("/range/", 403, b'{"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}')
-    with pytest.raises(ProviderRejected, match="not entitled"):
+    with pytest.raises(ProviderRejected, match="not entitled") as caught:
         deliver(vendor)
     assert asked(vendor) == 1
+    assert "HISTORY_START" not in str(caught.value)
+
+
+def test_a_history_that_is_too_long_for_the_plan_names_the_setting(vendor: Vendor) -> None:
+    told = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
+    vendor.plant("/aggs/", 403, json.dumps({"status": "NOT_AUTHORIZED", "message": told}).encode())
+    for request in (ONE, MARKET):
+        with pytest.raises(ProviderRejected, match=r"include this data timeframe.*AFTERBELL_HISTORY_START"):
+            deliver(vendor, request)
+    assert len(vendor.requests) == 2
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -222,17 +232,12 @@ def test_an_answer_cut_off_on_the_wire_is_unavailable(vendor: Vendor) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b'{"status": "OK", "results": [{"T": "AAA", "o": 1',
-        b"<html>Bad gateway</html>",
-        b'{"status": "OK", "results": "\xff\xfe"}',
-        b"[" * 100_000,
         b'["a", "list"]',
         b'{"status": "OK", "results": {"o": 1}}',
         b'{"status": "OK", "results": null, "resultsCount": 0}',
         b'{"status": "OK", "results": [null]}',
         b'{"status": "OK", "resultsCount": 8000}',
         b'{"status": "ERROR", "error": "something broke"}',
-        b"",
     ],
 )
 def test_an_unusable_answer_is_an_error_and_never_an_empty_session(vendor: Vendor, answer: bytes) -> None:
@@ -241,6 +246,34 @@ def test_an_unusable_answer_is_an_error_and_never_an_empty_session(vendor: Vendo
         with pytest.raises(ProviderError) as caught:
             deliver(vendor, request)
         assert not isinstance(caught.value, (ProviderRejected, ProviderUnavailable))
+    assert asked(vendor, "/v2/aggs/") == 2, "asked again, it would be the same"
+
+
+NO_JSON = [
+    b'{"status": "OK", "results": [{"T": "AAA", "o": 1',
+    b"<html>Bad gateway</html>",
+    b'{"status": "OK", "results": "\xff\xfe"}',
+    b"[" * 100_000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("answer", NO_JSON)
+def test_an_answer_that_is_no_json_is_tried_again_and_then_unavailable(vendor: Vendor, answer: bytes) -> None:
+    pacer = Unhurried()
+    vendor.plant("/v2/aggs/", 200, answer)
+    for request in (ONE, MARKET):
+        with pytest.raises(ProviderUnavailable, match=f"{len(answer)} bytes that are no JSON from .*/v2/aggs/"):
+            deliver(vendor, request, pacer)
+    assert asked(vendor, "/v2/aggs/") == pacer.failures == 2 * ATTEMPTS
+
+
+@pytest.mark.parametrize("answer", NO_JSON)
+def test_an_answer_cut_off_once_is_not_noticed(vendor: Vendor, answer: bytes) -> None:
+    pacer = Unhurried()
+    vendor.plant("/v2/aggs/", 200, answer, times=2)
+    assert len(deliver(vendor, pacer=pacer)[0].bars) == 1
+    assert pacer.failures == 0
 
 
 def test_a_price_of_a_wrong_type_costs_its_row_and_not_the_night(vendor: Vendor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from time import monotonic
@@ -190,6 +191,70 @@ def test_a_trial_that_was_killed_is_followed_by_another(warehouse_dsn: str) -> N
     throttle(warehouse_dsn, 0).wait()
     let_pass(warehouse_dsn, OPEN_SECONDS)
     throttle(warehouse_dsn, 0).wait()
+
+
+class Meanwhile(Sleeps):
+    """The first sleep is interrupted by what happens to the account; then so much time passes as is slept."""
+
+    def __init__(self, dsn: str, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._dsn, self._happens = dsn, happens
+
+    def __call__(self, seconds: float) -> None:
+        super().__call__(seconds)
+        let_pass(self._dsn, seconds)
+        if len(self) == 1:
+            self._happens()
+
+
+def test_a_task_asleep_before_its_place_keeps_a_pause_that_began_meanwhile(warehouse_dsn: str) -> None:
+    one = throttle(warehouse_dsn, 1)
+    one.wait()
+    sleeps = Meanwhile(warehouse_dsn, lambda: one.pause(90))
+    throttle(warehouse_dsn, 1, sleeps).wait()
+    assert sleeps == pytest.approx([60.5, 90], abs=5)
+
+
+def test_after_a_pause_the_tasks_that_it_held_back_leave_no_faster_than_the_plan_allows(warehouse_dsn: str) -> None:
+    one = throttle(warehouse_dsn, 1)
+    one.wait()
+    held = Meanwhile(warehouse_dsn, lambda: one.pause(90))
+    throttle(warehouse_dsn, 1, held).wait()
+    later = Sleeps()
+    throttle(warehouse_dsn, 1, later).wait()
+    assert later == pytest.approx([60.5], abs=5)
+
+
+def test_a_task_asleep_before_its_place_is_refused_a_long_pause_that_began_meanwhile(warehouse_dsn: str) -> None:
+    one = throttle(warehouse_dsn, 1)
+    one.wait()
+    sleeps = Meanwhile(warehouse_dsn, lambda: one.pause(10 * LONGEST_PAUSE_SLEPT))
+    with pytest.raises(ProviderUnavailable, match="wish to be left alone"):
+        throttle(warehouse_dsn, 1, sleeps).wait()
+    assert len(sleeps) == 1
+
+
+def test_a_task_asleep_before_its_place_does_not_leave_through_a_circuit_that_opened_meanwhile(
+    warehouse_dsn: str,
+) -> None:
+    one = throttle(warehouse_dsn, 1)
+    one.wait()
+
+    def fails() -> None:
+        for _ in range(FAILURES_TO_OPEN):
+            one.failed()
+
+    with pytest.raises(ProviderUnavailable, match="open circuit"):
+        throttle(warehouse_dsn, 1, Meanwhile(warehouse_dsn, fails)).wait()
+
+
+def test_a_trial_that_has_to_sleep_first_goes_out_all_the_same(warehouse_dsn: str) -> None:
+    opened(warehouse_dsn)
+    let_pass(warehouse_dsn, OPEN_SECONDS + 1)
+    throttle(warehouse_dsn).pause(30)
+    trial = Sleeps()
+    throttle(warehouse_dsn, 5, trial).wait()
+    assert trial == pytest.approx([30], abs=5)
 
 
 def test_accounts_do_not_touch_each_other(warehouse_dsn: str) -> None:

@@ -7,20 +7,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import psycopg2
 import pytest
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from ml.equity import sessions
-from ml.errors import NotRecorded, SettingsError
+from ml.errors import FrameError, NotRecorded, SettingsError, SuiteFailed
+from ml.frames import RECEIVED, REFERENCE
+from ml.io.market_data import Part, Request
+from ml.io.store import Store
+from ml.io.warehouse import Warehouse, deliveries
 from ml.settings import REPOSITORY, settings
 from ml.stack.waiting import wait_until
-from ml.steps import backfill
+from ml.steps import backfill, ingest
 from tests.servers import WarehouseAddress
 from tests.steps.market import SYMBOLS, bars, seen, write
 
@@ -175,6 +181,55 @@ def test_a_killed_backfill_goes_on_where_it_was(market: Path, warehouse: Warehou
     after = accepted(warehouse.reader_dsn)
     assert after[: len(before)] == before
     assert [inserted for _, inserted, _ in after] == [days * len(SYMBOLS) for days in (19, 20, 22, 22)]
+
+
+def test_a_backfill_killed_when_all_had_come_and_nothing_was_judged_asks_for_nothing(
+    market: Path, warehouse: WarehouseAddress
+) -> None:
+    with closing(psycopg2.connect(warehouse.dsn)) as writer, writer.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtext('market.bars'))")
+        process = start("2013-02-01", "2013-02-28", warehouse, "--attempt", "mine")
+        assert wait_until(lambda: states(warehouse) == [("landed", 19 * len(SYMBOLS))], 60)
+        process.kill()
+        process.communicate()
+    other = bars()
+    write(market, other.assign(volume=other["volume"] + 1))
+    finished(start("2013-02-01", "2013-02-28", warehouse, "--attempt", "mine"))
+    assert states(warehouse) == [("accepted", 19 * len(SYMBOLS))]
+    landed = other[other["date"].between(pd.Timestamp("2013-02-01"), pd.Timestamp("2013-02-28"))]
+    assert seen(warehouse.reader_dsn, "select sum(volume) from serving.bars") == [(landed["volume"].sum(),)]
+
+
+def states(warehouse: WarehouseAddress) -> list[tuple[object, ...]]:
+    return seen(warehouse.reader_dsn, "select status, received_rows from serving.ingest_runs order by ingest_id")
+
+
+def test_a_chunk_that_was_refused_is_asked_for_again_by_the_same_attempt(
+    market: Path, monkeypatch: pytest.MonkeyPatch, reader_dsn: str
+) -> None:
+    chunks = backfill.plan("2013-03-01", "2013-03-28")
+    write(market, bars().assign(close=0.0))
+    with pytest.raises(SuiteFailed):
+        filled(chunks, "one")
+    write(market, bars())
+    (done,) = filled(chunks, "one")
+    assert done["inserted"] == str(20 * len(SYMBOLS))
+
+
+def test_what_landed_and_contradicts_itself_is_refused_and_asked_for_again_by_the_same_attempt(
+    market: Path, warehouse: WarehouseAddress
+) -> None:
+    config, (chunk,) = settings(), backfill.plan("2013-03-01", "2013-03-28")
+    span = Request(date.fromisoformat(chunk["start"]), date.fromisoformat(chunk["end"]))
+    landed = ingest.land(config, "backfill", pd.Timestamp(chunk["as_of"]), span, f"one/{span.start}/{span.end}")
+    two = pd.DataFrame({"symbol": "AAA", "instrument": ["one", "two"]}).reindex(columns=list(REFERENCE.columns))
+    part = Part("reference", RECEIVED.empty(), reference=REFERENCE.cast(two))
+    kept = ingest._kept(Store(config.store_root), "files", part)
+    deliveries.land(Warehouse(warehouse.dsn), int(landed["ingest_id"]), kept)
+    with pytest.raises(FrameError, match="two owners"):
+        filled([chunk], "one")
+    filled([chunk], "one")
+    assert [status for status, _ in states(warehouse)] == ["failed", "accepted"]
 
 
 def test_two_overlapping_backfills_at_once_come_to_the_bars_of_one_alone(

@@ -16,6 +16,7 @@ import pytest
 from ml.__main__ import main
 from ml.equity import sessions
 from ml.equity.features.catalogue import DEFAULT_SET
+from ml.errors import ProviderRejected
 from ml.frames import ACTIONS
 from ml.io.store import Store
 from ml.settings import REPOSITORY, Settings, settings
@@ -281,6 +282,55 @@ def test_a_killed_delivery_asks_only_for_what_is_missing(
     expected = bars()[bars()["date"].between(pd.Timestamp("2014-08-11"), EVE)]
     assert seen(reader_dsn, BARS) == [(row.symbol, f"{row.date:%Y-%m-%d}", row.close) for row in expected.itertuples()]
     assert keys["as_of"] == "2014-08-28T20:00:00+00:00"
+
+
+def test_a_delivery_taken_up_again_after_the_next_close_stays_the_night_it_was(
+    vendor: Vendor, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-08-11", SYMBOLS="")
+    vendor.plant("/stocks/2014-08-19", 403, b"{}", times=1)
+    with pytest.raises(ProviderRejected):
+        ingest.run(attempt="mine")
+    evening(vendor, LAST, bars())
+    settled(monkeypatch, HISTORY_START="2014-08-01")
+    keys = night("mine")
+    assert days_asked(vendor)[1:] == [f"2014-08-{day}" for day in (19, 20, 21, 22, 25, 26, 27, 28)]
+    assert keys["as_of"] == "2014-08-28T20:00:00+00:00"
+    counts = "select status, received_rows, quarantined_rows from serving.ingest_runs"
+    assert seen(reader_dsn, counts) == [("accepted", 14 * len(SYMBOLS), 0)]
+    assert night()["as_of"] == "2014-08-29T20:00:00+00:00"
+
+
+def test_a_night_after_a_long_pause_asks_for_what_came_since_and_not_for_all(
+    vendor: Vendor, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-05-01")
+    evening(vendor, pd.Timestamp("2014-08-11"), bars())
+    night()
+    evening(vendor, LAST, bars())
+    night()
+    assert len(asked(vendor, "/range/")) == len(asked(vendor, "/2014-08-05/2014-08-29")) == len(SYMBOLS)
+    since = "select count(distinct ts) from serving.bars where ts > '2014-08-01'"
+    assert seen(reader_dsn, since) == [(len(pd.bdate_range("2014-08-01", LAST)),)]
+
+
+def test_a_past_night_asks_for_its_own_last_sessions(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled(monkeypatch, HISTORY_START="2014-05-01")
+    night()
+    vendor.requests.clear()
+    validate.run(ingest.run("2014-07-18")["ingest_id"])
+    assert len(asked(vendor, "/range/")) == len(asked(vendor, "/2014-07-11/2014-07-18")) == len(SYMBOLS)
+
+
+def test_the_first_night_asks_for_all_even_after_a_backfill_of_one_symbol(
+    vendor: Vendor, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-05-01")
+    for chunk in backfill.plan("2014-05-01", symbols=["AAA"]):
+        backfill.run(**chunk, attempt="one symbol")
+    night()
+    counts = "select count(*) from serving.bars group by symbol"
+    assert seen(reader_dsn, counts) == [(len(pd.bdate_range("2014-05-01", EVE)) - 2,)] * len(SYMBOLS)
 
 
 def days_asked(vendor: Vendor) -> list[str]:

@@ -51,7 +51,7 @@ class Place:
             raise SettingsError(
                 f"{_without_key(url)} in {setting}, which cannot be read here",
                 "a local path, or a URL whose package is installed: s3fs for s3://, gcsfs for gs://, adlfs for abfs://",
-                f"{error}".strip().rstrip(".") or "Install the package",
+                f"{f'{error}'.strip().rstrip('.')}. docs/market-data-files.md says how to install a package",
             ) from error
         self._local = isinstance(self._system, LocalFileSystem)
         self._arrow = pafs.LocalFileSystem() if self._local else pafs.PyFileSystem(pafs.FSSpecHandler(self._system))

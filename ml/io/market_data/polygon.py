@@ -32,7 +32,7 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 
 class Polygon:
-    """The vendor, asked one symbol after another, or one day after another when no symbols are named."""
+    """The vendor, asked one symbol after another, or one day after another where that is fewer requests."""
 
     name = "polygon"
 
@@ -88,10 +88,11 @@ class Polygon:
     def deliver(self, request: Request, have: Container[str]) -> Iterator[Part]:
         """As Provider.deliver.
 
-        With symbols, one part for each, its actions inside. Without, one part for each weekday, named like
-        2024-01-05, then `actions`. The part `reference` comes last.
+        Of named symbols, no more than there are weekdays in the span, one part for each, its actions inside. Of more,
+        and of the whole market, one part for each weekday, named like 2024-01-05, then `actions`. The part
+        `reference` comes last.
         """
-        yield from self._symbols(request, have) if request.symbols else self._market(request, have)
+        yield from self._symbols(request, have) if _by_symbol(request) else self._days(request, have)
         if "reference" not in have:
             symbols = dict.fromkeys(request.symbols)
             known = reference_of(self._client, symbols, request.end) if symbols else listed_reference(self._client)
@@ -103,12 +104,14 @@ class Polygon:
                 bars, actions = self._bars_of(symbol, request), actions_of(self._client, request, symbol)
                 yield Part(symbol, bars, actions, spoken=_spoken(request, symbol))
 
-    def _market(self, request: Request, have: Container[str]) -> Iterator[Part]:
+    def _days(self, request: Request, have: Container[str]) -> Iterator[Part]:
+        over_the_counter = bool(request.symbols)  # as in a symbol's own bars; the market's come without
         for day in _weekdays(request.start, request.end):
             if day.isoformat() not in have:
-                yield Part(day.isoformat(), self._bars_on(day))
+                yield Part(day.isoformat(), _of(request.symbols, self._bars_on(day, over_the_counter)))
         if "actions" not in have:
-            yield Part("actions", RECEIVED.empty(), actions_of(self._client, request), spoken=_spoken(request, None))
+            actions = _of(request.symbols, actions_of(self._client, request))
+            yield Part("actions", RECEIVED.empty(), actions, spoken=_spoken(request, *request.symbols or (None,)))
 
     def _bars_of(self, symbol: str, request: Request) -> pd.DataFrame:
         first, last = request.start.isoformat(), request.end.isoformat()
@@ -122,19 +125,32 @@ class Polygon:
         inside: pd.Series[bool] = days.between(pd.Timestamp(request.start), pd.Timestamp(request.end))
         return received[inside].reset_index(drop=True)
 
-    def _bars_on(self, day: date) -> pd.DataFrame:
-        bars = self._grouped(day)
+    def _bars_on(self, day: date, over_the_counter: bool) -> pd.DataFrame:
+        bars = self._grouped(day, over_the_counter)
         tickers = [bar.ticker if isinstance(bar.ticker, str) else None for bar in bars]
         return _bars(tickers, pd.Series(pd.Timestamp(day), index=range(len(bars))), bars)
 
-    def _grouped(self, day: date) -> list[Any]:
-        bars: list[Any] = self._client.get_grouped_daily_aggs(day.isoformat(), adjusted=False)
+    def _grouped(self, day: date, over_the_counter: bool = False) -> list[Any]:
+        bars: list[Any] = self._client.get_grouped_daily_aggs(
+            day.isoformat(), adjusted=False, include_otc=over_the_counter
+        )
         return bars
 
 
-def _spoken(request: Request, symbol: str | None) -> pd.DataFrame:
-    row = {"symbol": symbol, "first": request.actions_start or request.start, "last": request.end}
-    return SPOKEN.cast(pd.DataFrame([row]))
+def _spoken(request: Request, *symbols: str | None) -> pd.DataFrame:
+    first = request.actions_start or request.start
+    rows = [{"symbol": symbol, "first": first, "last": request.end} for symbol in dict.fromkeys(symbols)]
+    return SPOKEN.cast(pd.DataFrame(rows))
+
+
+def _by_symbol(request: Request) -> bool:
+    """Whether that is the shorter way, with one request a symbol for bars instead of one a weekday."""
+    return 0 < len(set(request.symbols)) <= len(_weekdays(request.start, request.end))
+
+
+def _of(symbols: tuple[str, ...], frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the named symbols; of all when none is named."""
+    return frame[frame["symbol"].isin(symbols)].reset_index(drop=True) if symbols else frame
 
 
 def _weekdays(first: date, last: date) -> list[date]:

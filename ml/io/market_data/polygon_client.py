@@ -1,13 +1,12 @@
 """The vendor's REST client with its gaps closed.
 
 polygon-api-client 1.16 builds a timeout but never passes it to a request, raises every refusal as one class without
-the HTTP status, answers a body that is no JSON with an empty list, fails on `next_url: null`, and joins a `next_url`
+the HTTP status, takes a body that is no JSON for an empty list, fails on `next_url: null`, and joins a `next_url`
 without a leading slash to the host name.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -58,11 +57,7 @@ class Client(RESTClient):  # type: ignore[misc]  # the vendor's package has no t
         return body
 
     def _body(self, answer: Answer) -> dict[str, Any]:
-        try:
-            body = json.loads(answer.data)
-        except (ValueError, RecursionError) as error:
-            # not a ValueError again: the client would take that for an answer without results
-            raise self._unusable(f"{len(answer.data)} bytes that are no JSON ({error})") from error
+        body = answer.body
         if not isinstance(body, dict) or body.get("status") == "ERROR":
             raise self._unusable(f"the answer {body!r}")
         return body

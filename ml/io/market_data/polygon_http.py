@@ -6,10 +6,11 @@ one, which would then be handed the key.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -33,16 +34,21 @@ _CHUNK = 2**20
 _SHOWN = 200
 _TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _MAY_SAY_WHEN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_REFUSED = "Check POLYGON_API_KEY and the vendor's plan"
+_TOO_OLD = (
+    "Set AFTERBELL_HISTORY_START (of a backfill, its start) to the first day that the plan covers, or change the plan"
+)
 _random = SystemRandom()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, decompressed."""
+    """A whole answer, decompressed; `body` is what the data of one with status 200 say in JSON."""
 
     status: int
     headers: Mapping[str, str]
     data: bytes
+    body: Any = None
 
 
 class Http:
@@ -105,12 +111,28 @@ class Http:
         except urllib3.exceptions.HTTPError as error:
             self._pacer.failed()
             raise _TryAgain(self._no_answer(address, error)) from error
+        if answer.status == HTTPStatus.OK:
+            return self._understood(answer, address)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._pacer.failed()
         else:
             self._pacer.answered()
-        if answer.status != HTTPStatus.OK:
-            raise self._refusal(answer, address)
+        raise self._refusal(answer, address)
+
+    def _understood(self, answer: Answer, address: str) -> Answer:
+        """The answer with its body. What is no JSON was cut off, or is the page of a server in between: both pass."""
+        try:
+            answer = replace(answer, body=json.loads(answer.data))
+        except (ValueError, RecursionError) as error:
+            self._pacer.failed()
+            shown = self.shown(answer.data.decode("utf-8", "replace")) or "nothing"
+            unavailable = ProviderUnavailable(
+                f"{len(answer.data)} bytes that are no JSON from {address} ({shown})",
+                "a JSON object",
+                "Run the night again later; tell the vendor if it stays",
+            )
+            raise _TryAgain(unavailable) from error
+        self._pacer.answered()
         return answer
 
     def _read(
@@ -145,9 +167,9 @@ class Http:
         status = answer.status
         found = f"status {status} from {address} ({self.shown(answer.data.decode('utf-8', 'replace'))})"
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return ProviderRejected(
-                found, "a key and a plan that may read this", "Check POLYGON_API_KEY and the vendor's plan"
-            )
+            # the vendor's words: "Your plan doesn't include this data timeframe"
+            too_old = status == HTTPStatus.FORBIDDEN and b"timeframe" in answer.data
+            return ProviderRejected(found, "a key and a plan that may read this", _TOO_OLD if too_old else _REFUSED)
         if status in _TRY_AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             error = ProviderUnavailable(found, "status 200", "Run the night again later")
             asked_for = _retry_after(answer.headers) if status in _MAY_SAY_WHEN else None

@@ -15,7 +15,7 @@ class Delivery:
 
     kind: "night", "backfill" or "release" (of quarantined rows); only nights are followed by features and predictions.
     attempt: who asks. Killed and made again, it finds the parts that it has got already; once all parts came, the
-        same attempt made again asks for everything anew.
+        same attempt made again begins a new delivery (a backfill first has the one that landed judged).
     symbols: none for all of the source's.
     """
 
@@ -51,6 +51,12 @@ def begin(warehouse: Warehouse, delivery: Delivery) -> Row:
 def accepted(warehouse: Warehouse, attempt: str) -> Row | None:
     """The delivery of this attempt that was taken in, if there is one."""
     return warehouse.row("ingest_accepted", {"attempt": attempt})
+
+
+def landed(warehouse: Warehouse, attempt: str) -> Row | None:
+    """The latest delivery of this attempt, if all its parts came and nobody has judged it yet."""
+    row = warehouse.row("ingest_last_of_attempt", {"attempt": attempt})
+    return row if row is not None and row["status"] == "landed" else None
 
 
 def land(warehouse: Warehouse, ingest_id: int, landed: Landed) -> None:
