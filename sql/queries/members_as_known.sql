@@ -4,5 +4,5 @@ select
     nullif(m.valid_from, '-infinity')::timestamp as valid_from,
     nullif(m.valid_to, 'infinity')::timestamp as valid_to
 from market.universe_members m
-where m.known_at <= current_setting('afterbell.known_at')::timestamptz
-    and coalesce(m.superseded_at > current_setting('afterbell.known_at')::timestamptz, true);
+where m.known_at <= %(known_at)s
+    and coalesce(m.superseded_at > %(known_at)s, true);

@@ -6,5 +6,5 @@ select
     nullif(t.valid_to, 'infinity')::timestamp as valid_to
 from market.tickers t
 join market.symbols s using (symbol_id)
-where t.known_at <= current_setting('afterbell.known_at')::timestamptz
-    and coalesce(t.superseded_at > current_setting('afterbell.known_at')::timestamptz, true);
+where t.known_at <= %(known_at)s
+    and coalesce(t.superseded_at > %(known_at)s, true);

@@ -18,10 +18,9 @@ import pandas as pd
 
 from ml.frames import BARS, TEXT, session_day
 from ml.io.warehouse import bulk
-from ml.io.warehouse.bars import TIMEFRAME
+from ml.io.warehouse.bars import TIMEFRAME, VALUES, believed, instants
 from ml.io.warehouse.connection import Row, Transaction, Warehouse
 
-VALUES = ("open", "high", "low", "close", "volume")
 SpeaksOf = Literal["all", "tickers", "intervals"]
 _LOCK = "market.bars"
 _ROWS_A_COPY = 250_000
@@ -73,10 +72,10 @@ class Acceptance:
 
     def context(self, symbols: list[str], since: datetime, until: datetime) -> pd.DataFrame:
         """What was believed before this delivery of `symbols` from `since` until before `until`: BARS, in no order."""
-        believed = self._believed(since, until, symbols)
-        believed = believed[believed["ts"] < until]
+        known = self._believed(since, until, symbols)
+        known = known[known["ts"] < until]
         names = pd.Series({number: symbol for symbol, number in self._ids.items()}, dtype=TEXT)
-        return BARS.cast(believed.assign(symbol=believed["symbol_id"].map(names)))
+        return BARS.cast(known.assign(symbol=known["symbol_id"].map(names)))
 
     def take(self, bars: pd.DataFrame) -> None:
         """Take BARS in. No key may come twice over all calls."""
@@ -86,12 +85,11 @@ class Acceptance:
         self._know(tickers)
         first, last = bars["ts"].min(), bars["ts"].max()
         self._transaction.execute("partitions_make", {"timeframe": TIMEFRAME, "first": first, "last": last})
-        believed = self._believed(first, last, tickers)
         symbol_id = np.array([self._ids[ticker] for ticker in tickers], dtype=np.int32)[codes]
-        self._write(symbol_id, bars, believed)
+        self._write(symbol_id, bars, self._believed(first, last, tickers))
 
-    def _write(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame, believed: pd.DataFrame) -> None:
-        key, old_key = _keys(symbol_id, bars["ts"]), _keys(believed["symbol_id"].to_numpy(), believed["ts"])
+    def _write(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame, old: pd.DataFrame) -> None:
+        key, old_key = _keys(symbol_id, bars["ts"]), _keys(old["symbol_id"].to_numpy(), old["ts"])
         order = np.argsort(old_key)
         place = np.searchsorted(old_key, key, sorter=order)
         place[place == len(old_key)] = 0
@@ -99,12 +97,12 @@ class Acceptance:
         known = old_key[at] == key if len(order) else np.zeros(len(key), dtype=np.bool_)
         differs = np.zeros(len(key), dtype=np.bool_)
         for column in VALUES:
-            differs[known] |= bars[column].to_numpy()[known] != believed[column].to_numpy()[at[known]]
+            differs[known] |= bars[column].to_numpy()[known] != old[column].to_numpy()[at[known]]
         new = ~known
         self._copy("bars_copy", symbol_id[new], bars[new])
         if differs.any():
             self._restate(symbol_id[differs], bars[differs])
-        self._count(new, known, differs, bars, believed, at)
+        self._count(new, known, differs, bars, old, at)
 
     def _restate(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
         self._transaction.execute("incoming_bars")
@@ -126,12 +124,12 @@ class Acceptance:
             }
             self._transaction.copy_rows(name, bulk.binary_rows(columns))
 
-    def _count(self, new: Any, known: Any, differs: Any, bars: pd.DataFrame, believed: pd.DataFrame, at: Any) -> None:
+    def _count(self, new: Any, known: Any, differs: Any, bars: pd.DataFrame, old: pd.DataFrame, at: Any) -> None:
         self.counts.inserted += int(new.sum())
         self.counts.restated += int(differs.sum())
         self.counts.unchanged += int(known.sum() - differs.sum())
         for position in np.flatnonzero(differs)[: _EXAMPLES - len(self.counts.examples)]:
-            row, before = bars.iloc[position], believed.iloc[at[position]]
+            row, before = bars.iloc[position], old.iloc[at[position]]
             changes = (f"{c} {before[c]:g} -> {row[c]:g}" for c in VALUES if before[c] != row[c])
             self.counts.examples += (f"{row['symbol']} {session_day(row['ts'])} {', '.join(changes)}",)
 
@@ -140,14 +138,14 @@ class Acceptance:
 
         Read beside the transaction, at full speed: the lock keeps every other writer out.
         """
-        named = {"timeframe": TIMEFRAME, "first": first.isoformat(), "last": last.isoformat()}
+        named: dict[str, Any] = {"first": first, "last": last}
         if self._ingest["symbols"]:
-            named["symbol_ids"] = ",".join(str(self._ids[symbol]) for symbol in symbols if symbol in self._ids)
-        with bulk.reader(self._warehouse.dsn, named) as read:
-            believed: pd.DataFrame = read(
-                "bars_believed_of" if self._ingest["symbols"] else "bars_believed"
-            ).to_pandas()
-        return believed
+            named["symbol_ids"] = [self._ids[symbol] for symbol in symbols if symbol in self._ids]
+        with self._warehouse.transaction() as beside:
+            rows = believed(beside, "bars_believed_of" if self._ingest["symbols"] else "bars_believed", named)
+        ts = pd.DatetimeIndex(instants(rows)).tz_localize("UTC")
+        values = {column: rows[column].astype(np.float64) for column in VALUES}
+        return pd.DataFrame({"symbol_id": rows["symbol_id"].astype(np.int32), "ts": ts, **values})
 
     def _know(self, tickers: Iterable[str]) -> None:
         unknown = sorted(set(tickers) - set(self._ids))

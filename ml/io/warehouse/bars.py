@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from ml import frames
 from ml.domain import Night
-from ml.io.warehouse import bulk
-from ml.io.warehouse.connection import Warehouse
+from ml.io.warehouse import bulk, partitions
+from ml.io.warehouse.connection import Transaction, Warehouse
 
 TIMEFRAME = "1d"
+VALUES = ("open", "high", "low", "close", "volume")
+READERS = 2
+_COLUMNS = {"symbol_id": "int32", "ts": "timestamptz", **dict.fromkeys(VALUES, "float64")}
+_SECOND_BITS = 36
+"""Room for a bar's second in its key, before it the rank of its ticker."""
+
+Records = npt.NDArray[np.void]
 
 
 def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
@@ -35,35 +46,63 @@ class Known:
 
 def as_known(warehouse: Warehouse, night: Night) -> Known:
     """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw."""
-    named = {"timeframe": TIMEFRAME, "as_of": night.as_of.isoformat(), "known_at": night.known_at.isoformat()}
-    with bulk.reader(warehouse.dsn, named) as read:
+    rows = _rows(warehouse, night)
+    with warehouse.transaction() as transaction:
+
+        def table(name: str, contract: frames.Contract) -> pd.DataFrame:
+            return contract.cast(transaction.frame(name, vars(night)).sort_values(list(contract.key)))
+
         return Known(
-            _bars(read("bars_as_known"), _names(warehouse)),
-            frames.ACTIONS.check(_sorted(read("actions_as_known"), frames.ACTIONS)),
-            _sorted(read("tickers_as_known"), frames.TICKERS),
-            _sorted(read("members_as_known"), frames.MEMBERS),
+            _bars(rows, _names(transaction)),
+            frames.ACTIONS.check(table("actions_as_known", frames.ACTIONS)),
+            table("tickers_as_known", frames.TICKERS),
+            table("members_as_known", frames.MEMBERS),
         )
 
 
-def _bars(table: pa.Table, names: list[str]) -> pd.DataFrame:
+def _rows(warehouse: Warehouse, night: Night) -> list[Records]:
+    """Bars as known by symbol_id, year by year on READERS connections at once.
+
+    What was known at an instant that has passed never changes, so they need no common snapshot.
+    """
+    years = iter([each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME])
+
+    def read(_: int) -> list[Records]:
+        with warehouse.transaction() as transaction:
+            return [believed(transaction, "bars_as_known", {**vars(night), "year": year}) for year in years]
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return [rows for found in pool.map(read, range(READERS)) for rows in found]
+
+
+def believed(transaction: Transaction, name: str, parameters: Mapping[str, Any]) -> Records:
+    """The bars that a COPY statement writes: symbol_id, ts (see `instants`) and the values."""
+    return bulk.binary_table(transaction.copied(name, {"timeframe": TIMEFRAME, **parameters}), _COLUMNS)
+
+
+def instants(rows: Records) -> npt.NDArray[np.datetime64]:
+    """When the bars closed: UTC, without a zone."""
+    since: npt.NDArray[np.datetime64] = bulk.POSTGRES_EPOCH + rows["ts"].astype("timedelta64[us]")
+    return since
+
+
+def _bars(pieces: list[Records], names: list[str]) -> pd.DataFrame:
     """BARS of rows by symbol_id, in any order."""
+    rows = np.concatenate(pieces) if pieces else np.empty(0, bulk.record(_COLUMNS))
     # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
-    rank = np.argsort(np.argsort(names))
-    symbol_id = table["symbol_id"].to_numpy()
-    ts = table["ts"].to_numpy().view("int64")
-    order = np.lexsort((ts, rank[symbol_id]))
+    rank = np.argsort(np.argsort(names)).astype(np.int64)
+    symbol_id = rows["symbol_id"].astype(np.int32)
+    ts = instants(rows)
+    # Rows come in runs that are sorted already, which is what the stable sort is quick at.
+    order = np.argsort((rank[symbol_id] << _SECOND_BITS) + ts.astype("datetime64[s]").view("int64"), kind="stable")
     text = pa.DictionaryArray.from_arrays(pa.array(symbol_id[order]), pa.array(names)).cast(pa.large_string())
-    columns = {name: table[name].to_numpy()[order] for name in ("open", "high", "low", "close", "volume")}
-    stamps = pd.DatetimeIndex(ts[order].view("datetime64[us]")).tz_localize("UTC")
+    columns = {name: rows[name][order].astype(np.float64) for name in VALUES}
+    stamps = pd.DatetimeIndex(ts[order]).tz_localize("UTC")
     symbol = pd.Series(text.to_pandas(), dtype=frames.TEXT)
     return frames.BARS.check(pd.DataFrame({"symbol": symbol, "ts": stamps, **columns}, copy=False))
 
 
-def _sorted(table: pa.Table, contract: frames.Contract) -> pd.DataFrame:
-    return contract.cast(table.sort_by([(column, "ascending") for column in contract.key]).to_pandas())
-
-
-def _names(warehouse: Warehouse) -> list[str]:
+def _names(transaction: Transaction) -> list[str]:
     """The tickers by symbol_id; numbers that were never given are empty."""
-    known = {row["symbol_id"]: row["symbol"] for row in warehouse.rows("symbols_all")}
+    known = {row["symbol_id"]: row["symbol"] for row in transaction.rows("symbols_all")}
     return [known.get(number, "") for number in range(max(known, default=0) + 1)]

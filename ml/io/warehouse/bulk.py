@@ -1,46 +1,23 @@
-"""Whole tables in and out of Postgres at the speed of the wire: Arrow out (ADBC), binary COPY in."""
+"""Bars in and out of Postgres at the speed of the wire: COPY in the binary format, one row a numpy record.
+
+That their columns are all of fixed width is what makes it possible.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-import adbc_driver_manager
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from adbc_driver_postgresql import dbapi
 
-from ml.io.postgres import unavailable
-from ml.io.queries import query
+from ml.errors import FrameError
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
-_POSTGRES_EPOCH = np.datetime64("2000-01-01", "us")
-
-
-@contextmanager
-def reader(dsn: str, named: Mapping[str, str]) -> Iterator[Callable[[str], pa.Table]]:
-    """Reads the answers of queries as Arrow on one connection; WarehouseUnavailable when the server is not there.
-
-    named: what the queries read by current_setting('afterbell.<name>'): a statement with bound parameters cannot
-    use COPY, which is what makes this fast.
-    """
-    try:
-        with closing(dbapi.connect(dsn)) as connection, connection.cursor() as cursor:
-            for key, value in named.items():
-                cursor.execute(query("session_setting"), (f"afterbell.{key}", value))
-                cursor.fetchall()
-
-            def read(name: str) -> pa.Table:
-                cursor.execute(query(name))
-                return cursor.fetch_arrow_table()
-
-            yield read
-    except adbc_driver_manager.OperationalError as error:
-        raise unavailable(dsn) from error
+_KINDS = {"int32": ">i4", "float64": ">f8", "timestamptz": ">i8"}
+POSTGRES_EPOCH = np.datetime64("2000-01-01", "us")
 
 
 def binary_rows(columns: Mapping[str, npt.NDArray[Any] | str | int]) -> BytesIO:
@@ -63,6 +40,29 @@ def binary_rows(columns: Mapping[str, npt.NDArray[Any] | str | int]) -> BytesIO:
     return BytesIO(b"".join((_SIGNATURE, rows.data, _END)))
 
 
+def binary_table(copied: BytesIO, columns: Mapping[str, str]) -> npt.NDArray[np.void]:
+    """The rows that COPY ... TO ... WITH (FORMAT binary) wrote, as records of shape (rows,), big-endian.
+
+    columns: each name in order with its type: int32, float64 or timestamptz (microseconds since POSTGRES_EPOCH).
+    FrameError when a row is anything else, as one with a null is.
+    """
+    row = record(columns)
+    body = copied.getbuffer()[len(_SIGNATURE) : -len(_END)]
+    rows = np.frombuffer(body[: len(body) // row.itemsize * row.itemsize], row)
+    widths = [(rows[f"{name} width"], row[name].itemsize) for name in columns]
+    if len(body) % row.itemsize or not all((found == width).all() for found, width in widths):
+        raise FrameError("a row with a null or of another width", f"the columns {dict(columns)}", "Mend the query")
+    return rows
+
+
+def record(columns: Mapping[str, str]) -> np.dtype[np.void]:
+    """One row of `binary_table`."""
+    layout = [("count", ">i2")]
+    for name, kind in columns.items():
+        layout += [(f"{name} width", ">i4"), (name, _KINDS[kind])]
+    return np.dtype(layout)
+
+
 def _field(values: npt.NDArray[Any] | str | int) -> tuple[str, Any]:
     """The big-endian type and the values of one column."""
     if isinstance(values, str):
@@ -71,5 +71,5 @@ def _field(values: npt.NDArray[Any] | str | int) -> tuple[str, Any]:
     if isinstance(values, int):
         return ">i8", values
     if values.dtype.kind == "M":
-        return ">i8", (values.astype("datetime64[us]") - _POSTGRES_EPOCH).view("int64")
+        return ">i8", (values.astype("datetime64[us]") - POSTGRES_EPOCH).view("int64")
     return f">{values.dtype.kind}{values.dtype.itemsize}", values

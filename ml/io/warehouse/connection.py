@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import RealDictCursor
 
 from ml.io.postgres import connected
@@ -60,6 +61,13 @@ class Transaction:
             cursor.execute(query(name), parameters)
             return [dict(row) for row in cursor.fetchall()]
 
+    def frame(self, name: str, parameters: Parameters | None = None) -> pd.DataFrame:
+        """The answer of a query as a frame."""
+        with self._connection.cursor(cursor_factory=Cursor) as cursor:
+            cursor.execute(query(name), parameters)
+            columns = [column.name for column in cursor.description or ()]
+            return pd.DataFrame(cursor.fetchall(), columns=columns)
+
     def one(self, name: str, parameters: Parameters | None = None) -> Row:
         """The single row of a statement that always has one."""
         return self.rows(name, parameters)[0]
@@ -76,6 +84,13 @@ class Transaction:
         """Bulk-load encoded rows by the COPY statement `name`."""
         with self._connection.cursor() as cursor:
             cursor.copy_expert(query(name), rows)
+
+    def copied(self, name: str, parameters: Parameters) -> BytesIO:
+        """What the COPY ... TO statement `name` writes."""
+        written = BytesIO()
+        with self._connection.cursor() as cursor:
+            cursor.copy_expert(cursor.mogrify(query(name), parameters), written)
+        return written
 
 
 def _csv(frame: pd.DataFrame) -> BytesIO:

@@ -1,1 +1,0 @@
-select set_config($1, $2, false);
