@@ -38,6 +38,14 @@ class _Table:
     weekdays: tuple[bool, ...]
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """Naive days, ascending: those planned as sessions, and those of the week's session days planned as holidays."""
+
+    sessions: pd.DatetimeIndex
+    holidays: pd.DatetimeIndex
+
+
 @cache
 def _table(calendar: str) -> _Table:
     try:
@@ -86,6 +94,20 @@ def table(calendar: str, first: date, last: date) -> pd.DataFrame:
         "is_early_close": known.is_early[start:stop],
     }
     return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
+
+
+def scheduled(calendar: str, first: date, last: date) -> Schedule:
+    """What the exchange's rules said beforehand of the days from `first` to `last`.
+
+    Closures that nobody could plan (a storm, a day of mourning) are sessions here. So are the days
+    before a rule was made known that holds for them; exchange_calendars does not tell when that was.
+    """
+    known = _table(calendar)
+    days = pd.date_range(first, last, freq="D")
+    days = days[np.array(known.weekdays)[days.day_of_week]]
+    rules = exchange_calendars.get_calendar(calendar).regular_holidays
+    planned = days.isin(rules.holidays(first, last)) if rules is not None else np.zeros(len(days), dtype=bool)
+    return Schedule(days[~planned], days[planned])
 
 
 def why_closed(calendar: str, day: date) -> Literal["weekend", "holiday"] | None:

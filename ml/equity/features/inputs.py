@@ -1,0 +1,94 @@
+"""What a formula may start from: the columns of the bars, and what the date of a bar's session says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.equity import sessions
+
+Reals = npt.NDArray[np.float64]
+
+BARS = ("open", "high", "low", "close", "volume", "raw_close")
+"""Columns of ADJUSTED."""
+
+DATES: Mapping[str, str] = {
+    "weekday": "0 = Monday to 6 = Sunday",
+    "month": "1 to 12",
+    "day_of_year": "1 to 366",
+    "session_of_month": "sessions of the exchange in this month so far, 1 = first",
+    "days_since": "calendar days since the exchange's session before",
+    "sessions_left": "scheduled sessions of this month still to come, 0 = last",
+    "days_until": "calendar days until the next scheduled session",
+    "since_holiday": "scheduled sessions since the last holiday, 1 = the first after it",
+    "until_holiday": "scheduled sessions until the next holiday, 1 = the last before it",
+}
+"""Known when the session closes: those that count forward use the exchange's published schedule, in
+which a day of mourning or of a storm is a session, because nobody knew."""
+
+INPUTS = (*BARS, *DATES)
+
+_MARGIN = pd.Timedelta(days=400)
+"""Every calendar with holidays has one within a year."""
+
+
+def columns(adjusted: pd.DataFrame, calendar: str, place: npt.NDArray[np.int64], wanted: set[str]) -> dict[str, Reals]:
+    """The wanted inputs, each of shape (rows,), float64. place: the running number of each bar's session."""
+    found = {name: np.ascontiguousarray(adjusted[name].to_numpy()) for name in BARS if name in wanted}
+    dates = wanted & DATES.keys()
+    if not dates:
+        return found
+    if adjusted.empty:
+        return found | {name: np.empty(0) for name in dates}
+    facts = _facts(calendar, int(place.min()), int(place.max()))
+    return found | {name: facts[name][place - place.min()] for name in dates}
+
+
+def _facts(calendar: str, first: int, last: int) -> dict[str, Reals]:
+    """DATES of the sessions with the running numbers from first to last."""
+    start, stop = (pd.Timestamp(day) for day in sessions.at(calendar, np.array([first, last])))
+    held = pd.DatetimeIndex(sessions.closes(calendar, (start - _MARGIN).date(), stop.date()).index)
+    days = held[-(last - first + 1) :]
+    facts: dict[str, Any] = {
+        "weekday": days.day_of_week,
+        "month": days.month,
+        "day_of_year": days.day_of_year,
+        "session_of_month": _count_of_month(held)[-len(days) :],
+        "days_since": held.to_series().diff().dt.days.to_numpy()[-len(days) :],
+        **_scheduled_facts(days, sessions.scheduled(calendar, (start - _MARGIN).date(), (stop + _MARGIN).date())),
+    }
+    return {name: np.asarray(fact, dtype=np.float64) for name, fact in facts.items()}
+
+
+def _scheduled_facts(days: pd.DatetimeIndex, schedule: sessions.Schedule) -> dict[str, Any]:
+    open_days = schedule.sessions
+    following = np.searchsorted(open_days, days, side="right")
+    left = _count_of_month(open_days[::-1])[::-1]
+    own_month = (open_days.year[following] == days.year) & (open_days.month[following] == days.month)
+    return {
+        "sessions_left": np.where(own_month, left[following], 0),
+        "days_until": (open_days[following] - days).days,
+        **_holidays(days, following, schedule),
+    }
+
+
+def _holidays(
+    days: pd.DatetimeIndex, following: npt.NDArray[np.intp], schedule: sessions.Schedule
+) -> dict[str, Reals]:
+    """NaN in both where the calendar has no holidays."""
+    later = np.searchsorted(schedule.holidays, days)
+    there = (later > 0) & (later < len(schedule.holidays))
+    if not there.all():
+        return {"since_holiday": np.full(len(days), np.nan), "until_holiday": np.full(len(days), np.nan)}
+    before = np.searchsorted(schedule.sessions, schedule.holidays[later - 1])
+    after = np.searchsorted(schedule.sessions, schedule.holidays[later])
+    return {"since_holiday": following - before, "until_holiday": after - following + 1}
+
+
+def _count_of_month(days: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    """The running number of each day among those of its month, from 1, in the order given."""
+    return np.asarray(pd.Series(1, index=days).groupby([days.year, days.month]).cumsum())
