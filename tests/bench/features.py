@@ -49,7 +49,9 @@ def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int):  #
 def walks(symbols: int, bars: int) -> pd.DataFrame:
     """ADJUSTED bars of random walks, all symbols on the same sessions."""
     rng = np.random.default_rng(1)
-    ts = pd.DatetimeIndex(sessions.closes(CALENDAR, pd.Timestamp("2010-01-04").date(), pd.Timestamp("2026-01-01").date()).array[:bars])
+    ts = pd.DatetimeIndex(
+        sessions.closes(CALENDAR, pd.Timestamp("2010-01-04").date(), pd.Timestamp("2026-01-01").date()).array[:bars]
+    )
     names = np.repeat([f"S{i:05d}" for i in range(symbols)], bars)
     close = np.exp(np.cumsum(rng.normal(0, 0.02, (symbols, bars)), axis=1) + 4).ravel()
     opening = close * np.exp(rng.normal(0, 0.01, close.size))

@@ -62,7 +62,10 @@ _WINDOWED: Mapping[str, tuple[str, str]] = {
     ),
     "CNTP": ("mean(close > ref(close, 1), {0})", "Share of rises"),
     "CNTN": ("mean(close < ref(close, 1), {0})", "Share of falls"),
-    "CNTD": ("mean(close > ref(close, 1), {0}) - mean(close < ref(close, 1), {0})", "Share of rises less that of falls"),
+    "CNTD": (
+        "mean(close > ref(close, 1), {0}) - mean(close < ref(close, 1), {0})",
+        "Share of rises less that of falls",
+    ),
     "SUMP": (f"sum({_UP}, {{0}}) / (sum({_MOVE}, {{0}}) + 1e-12)", "Gains as a share of all moves"),
     "SUMN": (f"sum({_DOWN}, {{0}}) / (sum({_MOVE}, {{0}}) + 1e-12)", "Losses as a share of all moves"),
     "SUMD": (

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.equity import sessions
-from ml.equity.features import inputs
 from ml.equity.features.feature import FeatureSet
+from ml.equity.features.inputs import Inputs
 from ml.equity.features.panel import Panel
 from ml.equity.features.plan import THREADS, Plan
 from ml.frames import FEATURE_KEYS
@@ -30,10 +30,10 @@ def compute(
     place = sessions.positions(calendar, adjusted["ts"])
     panel = Panel.of(adjusted["symbol"], place, first_index)
     plan = Plan.of([feature.node for feature in feature_set.features])
-    columns = inputs.columns(adjusted, calendar, place, plan.inputs)
+    inputs = Inputs.of(adjusted, calendar, place, plan.inputs)
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
-        plan.run(panel, columns, values, threads)
+        plan.run(panel, inputs, values, threads)
     return _framed(adjusted, values, feature_set.names, panel.order)
 
 

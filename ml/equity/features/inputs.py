@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ BARS = ("open", "high", "low", "close", "volume", "raw_close")
 DATES: Mapping[str, str] = {
     "weekday": "0 = Monday to 6 = Sunday",
     "month": "1 to 12",
-    "day_of_year": "1 to 366",
+    "month_sin": "month on a circle, first axis, 0 in January",
+    "month_cos": "month on a circle, second axis, 1 in January",
+    "year_sin": "day of the year on a circle, first axis",
+    "year_cos": "day of the year on a circle, second axis",
     "session_of_month": "sessions of the exchange in this month so far, 1 = first",
     "days_since": "calendar days since the exchange's session before",
     "sessions_left": "scheduled sessions of this month still to come, 0 = last",
@@ -36,16 +40,30 @@ _MARGIN = pd.Timedelta(days=400)
 """Every calendar with holidays has one within a year."""
 
 
-def columns(adjusted: pd.DataFrame, calendar: str, place: npt.NDArray[np.int64], wanted: set[str]) -> dict[str, Reals]:
-    """The wanted inputs, each of shape (rows,), float64. place: the running number of each bar's session."""
-    found = {name: np.ascontiguousarray(adjusted[name].to_numpy()) for name in BARS if name in wanted}
-    dates = wanted & DATES.keys()
-    if not dates:
-        return found
-    if adjusted.empty:
-        return found | {name: np.empty(0) for name in dates}
-    facts = _facts(calendar, int(place.min()), int(place.max()))
-    return found | {name: facts[name][place - place.min()] for name in dates}
+@dataclass(frozen=True)
+class Inputs:
+    """The wanted inputs of a panel's rows.
+
+    bars: each of shape (rows,), float64; facts: each of shape (sessions,), float64
+    session: the place of each row's session among those of `facts`
+    """
+
+    bars: Mapping[str, Reals]
+    facts: Mapping[str, Reals]
+    session: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, adjusted: pd.DataFrame, calendar: str, place: npt.NDArray[np.int64], wanted: set[str]) -> Inputs:
+        """place: the running number of each row's session in the calendar."""
+        bars = {name: np.ascontiguousarray(adjusted[name].to_numpy()) for name in BARS if name in wanted}
+        if adjusted.empty or not wanted & DATES.keys():
+            return cls(bars, dict.fromkeys(DATES, np.empty(0)), place)
+        first = int(place.min())
+        return cls(bars, _facts(calendar, first, int(place.max())), place - first)
+
+    def of_rows(self, name: str, rows: slice) -> Reals:
+        """One input of some rows."""
+        return self.bars[name][rows] if name in self.bars else self.facts[name].take(self.session[rows])
 
 
 def _facts(calendar: str, first: int, last: int) -> dict[str, Reals]:
@@ -56,12 +74,18 @@ def _facts(calendar: str, first: int, last: int) -> dict[str, Reals]:
     facts: dict[str, Any] = {
         "weekday": days.day_of_week,
         "month": days.month,
-        "day_of_year": days.day_of_year,
+        **_circle("month", (days.month - 1) / 12),
+        **_circle("year", days.day_of_year / 365.25),
         "session_of_month": _count_of_month(held)[-len(days) :],
         "days_since": held.to_series().diff().dt.days.to_numpy()[-len(days) :],
         **_scheduled_facts(days, sessions.scheduled(calendar, (start - _MARGIN).date(), (stop + _MARGIN).date())),
     }
     return {name: np.asarray(fact, dtype=np.float64) for name, fact in facts.items()}
+
+
+def _circle(name: str, turns: pd.Index) -> dict[str, Reals]:
+    angle = 2.0 * np.pi * turns.to_numpy()
+    return {f"{name}_sin": np.sin(angle), f"{name}_cos": np.cos(angle)}
 
 
 def _scheduled_facts(days: pd.DatetimeIndex, schedule: sessions.Schedule) -> dict[str, Any]:
@@ -76,9 +100,7 @@ def _scheduled_facts(days: pd.DatetimeIndex, schedule: sessions.Schedule) -> dic
     }
 
 
-def _holidays(
-    days: pd.DatetimeIndex, following: npt.NDArray[np.intp], schedule: sessions.Schedule
-) -> dict[str, Reals]:
+def _holidays(days: pd.DatetimeIndex, following: npt.NDArray[np.intp], schedule: sessions.Schedule) -> dict[str, Reals]:
     """NaN in both where the calendar has no holidays."""
     later = np.searchsorted(schedule.holidays, days)
     there = (later > 0) & (later < len(schedule.holidays))

@@ -29,6 +29,7 @@ MAX_LOOKBACK = 4 * MAX_WINDOW
 
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
+_WRITTEN_OTHERWISE = ("negative", "power", "not")
 _FOLDED: Mapping[str, Callable[..., float]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -64,7 +65,7 @@ def _read(tree: ast.expr, names: Mapping[str, Node], text: str) -> Node:
     match tree:
         case ast.Constant(value=bool() | str() | bytes() | complex() | None):
             pass
-        case ast.Constant(value=int() | float() as value):
+        case ast.Constant(value=int() | float() as value) if math.isfinite(value):
             return number(float(value))
         case ast.Name(id=name):
             return _named(name, names, text)
@@ -85,9 +86,12 @@ def _read(tree: ast.expr, names: Mapping[str, Node], text: str) -> Node:
                 node = _call(word, [node, other], text)
             return node
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            _known_call(name, text)
             return _call(name, [_read(arg, names, text) for arg in args], text)
     found = ast.unparse(tree)[:60]
-    raise _error(text, f"`{found}`", "numbers, names, + - * / **, one comparison, and, or, not, and calls", "Rewrite it")
+    raise _error(
+        text, f"`{found}`", "numbers, names, + - * / **, one comparison, and, or, not, and calls", "Rewrite it"
+    )
 
 
 def _named(name: str, names: Mapping[str, Node], text: str) -> Node:
@@ -106,17 +110,24 @@ def _call(name: str, args: Sequence[Node], text: str) -> Node:
         return _folded(name, [arg.value for arg in args], text)
     if name in OPERATORS:
         return _applied(name, OPERATORS[name], args, text)
-    if name in DERIVED and DERIVED[name].args:
-        return _derived(name, args, text)
-    words = [*(word for word in OPERATORS if word.isidentifier()), *(w for w, one in DERIVED.items() if one.args)]
-    raise _unknown(text, f"the call {name}()", name, words)
+    return _derived(name, args, text)
+
+
+def _known_call(name: str, text: str) -> None:
+    words = [word for word in OPERATORS if word.isidentifier() and word not in _WRITTEN_OTHERWISE]
+    words += [word for word, one in DERIVED.items() if one.args]
+    if name not in words:
+        raise _unknown(text, f"the call {name}()", name, words)
 
 
 def _folded(name: str, values: Sequence[float], text: str) -> Node:
     try:
-        return number(_FOLDED[name](*values))
-    except (ArithmeticError, ValueError) as error:
-        raise _error(text, f"{name} of {values}: {error}", "a finite number", "Correct it") from error
+        value = _FOLDED[name](*values)
+    except (ArithmeticError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise _error(text, f"{name} of {', '.join(map(str, values))}", "a finite number", "Correct it")
+    return number(value)
 
 
 def _derived(name: str, args: Sequence[Node], text: str) -> Node:
@@ -176,7 +187,9 @@ def _bounded(node: Node, text: str) -> Node:
         if found > most:
             raise _error(text, f"{found} {what}", f"at most {most}", "Make the formula smaller")
     if all(arg.operator == NUMBER for arg in node.args):
-        raise _error(text, f"`{node.text}`, which holds numbers only", "at least one input in it", "Work it out by hand")
+        raise _error(
+            text, f"`{node.text}`, which holds numbers only", "at least one input in it", "Work it out by hand"
+        )
     return node
 
 

@@ -173,8 +173,6 @@ OPERATORS: Mapping[str, Operator] = {
     "abs": _plain(np.abs, "series"),
     "sign": _plain(np.sign, "series"),
     "sqrt": _plain(np.sqrt, "series"),
-    "sin": _plain(np.sin, "series"),
-    "cos": _plain(np.cos, "series"),
     "exp": _plain(np.exp, "series"),
     "log": Operator(("series",), _logarithm),
     "max": _plain(np.maximum),

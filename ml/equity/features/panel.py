@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.equity.features.kernels import dates
 from ml.equity.features.operators import Segments
 
 Indices = npt.NDArray[np.int64]
@@ -46,10 +47,10 @@ class Panel:
     @classmethod
     def of(cls, symbol: pd.Series, place: Indices, first_index: pd.Series | None = None) -> Panel:
         """From the symbol and the running number of the session of each row."""
-        # Symbols are in order already, so a stable sort by instant alone gives the order by (ts, symbol).
-        order = np.argsort(place, kind="stable")
-        target = np.empty(len(order), dtype=np.int64)
-        target[order] = np.arange(len(order))
+        # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
+        order, target = np.empty_like(place), np.empty_like(place)
+        if len(place):
+            dates.by_date(place, order, target)
         codes, symbols = pd.factorize(symbol)
         ages = np.zeros(len(symbols)) if first_index is None else first_index.loc[symbols].to_numpy()
         return cls(_edges(codes), ages.astype(np.int64), order, target, _edges(place[order]))

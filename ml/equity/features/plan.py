@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ml.equity.features.inputs import INPUTS
+from ml.equity.features.inputs import INPUTS, Inputs
 from ml.equity.features.kernels import dates
 from ml.equity.features.nodes import NUMBER, Node
 from ml.equity.features.operators import OPERATORS, Operand
@@ -83,7 +83,7 @@ class Plan:
         """The inputs that the formulas start from."""
         return {step.node.operator for stage in self.stages for step in stage.steps} & set(INPUTS)
 
-    def run(self, panel: Panel, inputs: Mapping[str, Reals], out: npt.NDArray[np.float32], threads: Executor) -> None:
+    def run(self, panel: Panel, inputs: Inputs, out: npt.NDArray[np.float32], threads: Executor) -> None:
         """Fill out, shape (roots, rows), rows in the order of the result."""
         table = [*out, *np.empty((self.width - len(out), out.shape[1]), dtype=np.float32)]
         chunks = panel.chunks()
@@ -93,9 +93,7 @@ class Plan:
         for source, target in self.copies:
             out[target] = out[source]
 
-    def _over_symbols(
-        self, stage: Stage, chunk: Chunk, inputs: Mapping[str, Reals], table: Sequence[Column]
-    ) -> None:
+    def _over_symbols(self, stage: Stage, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> None:
         """All steps for the symbols of one chunk; the arrays of values that are done are used again."""
         values: list[Operand] = []
         free: list[Reals] = []
@@ -112,12 +110,12 @@ class Plan:
                     free += [values[place]] if stage.steps[place].args else []
                     values[place] = 0.0
 
-    def _leaf(self, node: Node, chunk: Chunk, inputs: Mapping[str, Reals], table: Sequence[Column]) -> Operand:
+    def _leaf(self, node: Node, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> Operand:
         """An input, a number, or what an earlier stage left in a column."""
         if node.operator == NUMBER:
             return node.value
         if node not in self.columns:
-            return inputs[node.operator][chunk.rows]
+            return inputs.of_rows(node.operator, chunk.rows)
         return table[self.columns[node]][chunk.target].astype(np.float64)
 
 

@@ -13,7 +13,7 @@ _WILDER = "Wilder 1978"
 
 FEATURES: tuple[Feature, ...] = (
     *family(
-        "rsi", "rsi(close, {0})", (7, 14, 28), "indicator", "Relative strength index, {0} bars", "points", _POINTS,
+        "rsi", "rsi(close, {0})", (7, 14), "indicator", "Relative strength index, {0} bars", "points", _POINTS,
         _UNMOVED, _WILDER,
     ),
     *family(
@@ -25,12 +25,12 @@ FEATURES: tuple[Feature, ...] = (
         "indicator", "MACD less its own average", _PRICE, source="Appel 1979",
     ),
     *family(
-        "ema_distance", "log(close / ema(close, {0}))", (5, 10, 20, 50), "indicator",
-        "Distance from the exponential average of {0} bars", "log return",
+        "ema_distance", "close / ema(close, {0}) - 1", (10, 20, 50), "indicator",
+        "Distance from the exponential average of {0} bars", "share of the average",
     ),
     *family(
-        "ema_cross", "log(ema(close, {0}) / ema(close, {1}))", ((5, 20), (20, 50)), "indicator",
-        "Fast over slow exponential average", "log return",
+        "ema_cross", "ema(close, {0}) / ema(close, {1}) - 1", ((10, 20), (20, 50)), "indicator",
+        "Fast over slow exponential average", "share of the slow one",
     ),
     *family(
         "bollinger_position", "0.5 + (close - mean(close, {0})) / (4 * std(close, {0}))", (20, 50), "indicator",
@@ -70,12 +70,12 @@ FEATURES: tuple[Feature, ...] = (
         "Aroon oscillator: how much fresher the high is than the low", "points", _EITHER, source="Chande 1995",
     ),
     *family(
-        "ichimoku_base", "log(close / centre({0}))", (9, 26), "indicator", "Distance from the centre of {0} bars",
-        "log return", source="Hosoda 1969",
+        "ichimoku_base", "close / centre({0}) - 1", (9, 26), "indicator", "Distance from the centre of {0} bars",
+        "share of the centre", source="Hosoda 1969",
     ),
     Feature(
-        "ichimoku_cloud", "log(close / ref((centre(9) + centre(26)) / 2, 26))", "indicator",
-        "Distance from the cloud's first line", "log return", source="Hosoda 1969",
+        "ichimoku_cloud", "close / ref((centre(9) + centre(26)) / 2, 26) - 1", "indicator",
+        "Distance from the cloud's first line", "share of the line", source="Hosoda 1969",
     ),
     *family(
         "keltner_position", "(close - ema(close, {0})) / (2 * atr({0}))", (20,), "indicator",
@@ -86,12 +86,12 @@ FEATURES: tuple[Feature, ...] = (
         "share of the channel", (0.0, 1.0), _STILL, "Donchian 1960",
     ),
     *family(
-        "kama_distance", "log(close / kama(close, {0}))", (10,), "indicator",
-        "Distance from Kaufman's adaptive average", "log return", nan_when=_UNMOVED, source="Kaufman 1995",
+        "kama_distance", "close / kama(close, {0}) - 1", (10,), "indicator",
+        "Distance from Kaufman's adaptive average", "share of the average", nan_when=_UNMOVED, source="Kaufman 1995",
     ),
     *family(
-        "trix", "change(log(ema(ema(ema(close, {0}), {0}), {0})), 1)", (15,), "indicator",
-        "Change of the threefold exponential average", "log return", source="Hutson 1983",
+        "trix", "ema(ema(ema(close, {0}), {0}), {0}) / ref(ema(ema(ema(close, {0}), {0}), {0}), 1) - 1", (15,), "indicator",
+        "Change of the threefold exponential average", "share per session", source="Hutson 1983",
     ),
     *family(
         "ultimate_oscillator",
@@ -116,10 +116,6 @@ FEATURES: tuple[Feature, ...] = (
         "choppiness", "100 * log(sum(true_range, {0}) / (highest(high, {0}) - lowest(low, {0}))) / log({0})",
         (14,), "indicator", "Choppiness: how much of the way led nowhere", "points", nan_when=_STILL,
         source="Dreiss 1993",
-    ),
-    *family(
-        "coppock", "weighted(close / ref(close, 14) + close / ref(close, 11) - 2, {0})", (10,), "indicator",
-        "Coppock curve", "share of the price", source="Coppock 1962",
     ),
     *family(
         "bull_power", "(high - ema(close, {0})) / close", (13,), "indicator", "High less the average", _PRICE,

@@ -19,7 +19,7 @@ FEATURES: tuple[Feature, ...] = (
         "Return over {0} bars less the market's", _LOG,
     ),
     *family(
-        "beta_mkt", "beta(ret, market, {0})", (60, 120), "market", "Slope of the return on the market's", "multiple",
+        "beta_mkt", "beta(ret, market, {0})", (60,), "market", "Slope of the return on the market's", "multiple",
         nan_when=_FLAT,
     ),
     *family(
@@ -27,7 +27,7 @@ FEATURES: tuple[Feature, ...] = (
         (-1.0, 1.0), f"{_FLAT}, or the price did",
     ),
     *family(
-        "vol_idiosyncratic", "unexplained(ret, market, {0})", (20, 60), "market",
+        "vol_idiosyncratic", "unexplained(ret, market, {0})", (60,), "market",
         "Standard deviation of what the market does not explain", "log return per session", (0.0, None), _FLAT,
         "Ang, Hodrick, Xing and Zhang 2006",
     ),

@@ -19,9 +19,7 @@ _NO_LOWER = f"bottom - low < {_NEARLY_NOTHING}"
 
 
 def _candle(name: str, expression: str, description: str, signed: bool = False) -> Feature:
-    return Feature(
-        name, expression, "pattern", description, "flag", _SIGNED if signed else _FLAG, source=_NISON
-    )
+    return Feature(name, expression, "pattern", description, "flag", _SIGNED if signed else _FLAG, source=_NISON)
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -39,11 +37,11 @@ FEATURES: tuple[Feature, ...] = (
         (0.0, 251.0),
     ),
     *family(
-        "swing_high", "log(close / ref(highest(high, {0}), {1}))", ((20, 5),), "pattern",
+        "swing_high", "log(close) - ref(highest(log(high), {0}), {1})", ((20, 5),), "pattern",
         "Distance from the highest high of the {0} bars that ended {1} bars ago", "log return",
     ),
     *family(
-        "swing_low", "log(close / ref(lowest(low, {0}), {1}))", ((20, 5),), "pattern",
+        "swing_low", "log(close) - ref(lowest(log(low), {0}), {1})", ((20, 5),), "pattern",
         "Distance from the lowest low of the {0} bars that ended {1} bars ago", "log return",
     ),
     _candle("doji", f"body <= {_NEARLY_NOTHING}", "Doji: nearly no body"),

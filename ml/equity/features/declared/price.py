@@ -15,7 +15,7 @@ FEATURES: tuple[Feature, ...] = (
         "Return over {0} bars", _LOG,
     ),
     *family(
-        "momentum", "ref(log(close), {1}) - ref(log(close), {0})", ((60, 5), (120, 20), (252, 20)), "price",
+        "momentum", "ref(log(close), {1}) - ref(log(close), {0})", ((120, 20), (252, 20)), "price",
         "Return from {0} to {1} bars ago", _LOG, source="Jegadeesh and Titman 1993",
     ),
     Feature("gap", "night", "price", "Overnight gap", _LOG),
@@ -36,11 +36,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("upper_shadow", "(high - top) / close", "price", "Upper shadow", "share of the price", _ABOVE),
     Feature("lower_shadow", "(bottom - low) / close", "price", "Lower shadow", "share of the price", _ABOVE),
     *family(
-        "drawdown", "log(close / highest(high, {0}))", (20, 60, 252), "price",
+        "drawdown", "log(close) - highest(log(high), {0})", (20, 60, 252), "price",
         "Distance from the highest high of {0} bars", _LOG, _BELOW, source="George and Hwang 2004 (252)",
     ),
     *family(
-        "drawup", "log(close / lowest(low, {0}))", (20, 60, 252), "price", "Distance from the lowest low of {0} bars",
+        "drawup", "log(close) - lowest(log(low), {0})", (20, 252), "price", "Distance from the lowest low of {0} bars",
         _LOG, _ABOVE,
     ),
     *family(
@@ -51,16 +51,8 @@ FEATURES: tuple[Feature, ...] = (
         "lower_lows", "mean(low < ref(low, 1), {0})", (20,), "price", "Share of bars with a lower low", "share", _SHARE
     ),
     *family(
-        "sma_distance", "log(close / mean(close, {0}))", (5, 10, 20, 50, 100, 200), "price",
-        "Distance from the mean close of {0} bars", _LOG,
-    ),
-    *family(
-        "spread_corwin_schultz", "mean(2 * (exp(max({1}, 0)) - 1) / (1 + exp(max({1}, 0))), {0})".replace("{1}",
-            "(sqrt(2 * {2}) - sqrt({2})) / (3 - 2 * sqrt(2)) - sqrt({3} / (3 - 2 * sqrt(2)))").replace("{2}",
-            "(log(high / low) ** 2 + ref(log(high / low), 1) ** 2)").replace("{3}",
-            "log(max(high, ref(high, 1)) / min(low, ref(low, 1))) ** 2"), (20,), "price",
-        "Bid-ask spread estimated from highs and lows", "share of the price", (0.0, 2.0),
-        source="Corwin and Schultz 2012",
+        "sma_distance", "close / mean(close, {0}) - 1", (10, 20, 50, 200), "price",
+        "Distance from the mean close of {0} bars", "share of the mean",
     ),
     *family(
         "spread_roll", "2 * sqrt(max(-cov(ret, ref(ret, 1), {0}), 0))", (60,), "price",

@@ -10,16 +10,12 @@ _SHARE = (0.0, 1.0)
 
 FEATURES: tuple[Feature, ...] = (
     *family(
-        "return_z", "z(ret, {0})", (20, 60), "statistical", "The last return against its own {0} bars",
+        "return_z", "z(ret, {0})", (20,), "statistical", "The last return against its own {0} bars",
         "standard deviations", nan_when=_STILL,
     ),
     *family(
         "price_z", "z(log(close), {0})", (20, 60), "statistical", "The log price against its own {0} bars",
         "standard deviations", nan_when=_STILL,
-    ),
-    *family(
-        "price_rank", "rank(close, {0})", (60,), "statistical", "Rank of the close among those of {0} bars", "share",
-        _SHARE,
     ),
     *family(
         "sharpe", "mean(ret, {0}) / std(ret, {0})", (20, 60), "statistical", "Mean return over its spread",
@@ -30,16 +26,12 @@ FEATURES: tuple[Feature, ...] = (
         nan_when=_STILL,
     ),
     *family(
-        "kurt", "kurt(ret, {0})", (20, 60), "statistical", "Excess kurtosis of the returns of {0} bars", "none",
+        "kurt", "kurt(ret, {0})", (60,), "statistical", "Excess kurtosis of the returns of {0} bars", "none",
         nan_when=_STILL,
     ),
     *family(
-        "autocorrelation", "corr(ret, ref(ret, {1}), {0})", ((20, 1), (60, 1), (60, 5)), "statistical",
+        "autocorrelation", "corr(ret, ref(ret, {1}), {0})", ((20, 1), (60, 5)), "statistical",
         "Correlation of {0} returns with those {1} bars before", "correlation", _CORRELATION, _STILL,
-    ),
-    *family(
-        "move_autocorrelation", "corr(abs(ret), ref(abs(ret), 1), {0})", (60,), "statistical",
-        "Correlation of {0} moves with those one bar before", "correlation", _CORRELATION, _STILL, "Ding 1993",
     ),
     *family(
         "variance_ratio", "std(change(log(close), {1}), {0}) ** 2 / ({1} * std(ret, {0}) ** 2)", ((60, 5),),
@@ -52,7 +44,7 @@ FEATURES: tuple[Feature, ...] = (
         source="Hurst 1951; Mandelbrot 1968",
     ),
     *family(
-        "entropy", "entropy_of(mean(ret > 0, {0}))", (20, 60), "statistical", "Entropy of rises and others", "bits",
+        "entropy", "entropy_of(mean(ret > 0, {0}))", (20,), "statistical", "Entropy of rises and others", "bits",
         _SHARE, source="Shannon 1948",
     ),
     *family(
@@ -60,7 +52,7 @@ FEATURES: tuple[Feature, ...] = (
         "share", _SHARE, _STILL, "Kaufman 1995",
     ),
     *family(
-        "trend_slope", "slope(log(close), {0})", (10, 20, 60), "statistical", "Slope of the log price per bar",
+        "trend_slope", "slope(log(close), {0})", (20, 60), "statistical", "Slope of the log price per bar",
         "log return per session",
     ),
     *family(
@@ -68,7 +60,7 @@ FEATURES: tuple[Feature, ...] = (
         _STILL,
     ),
     *family(
-        "trend_residual", "residual(log(close), {0})", (20, 60), "statistical", "Distance from the straight line",
+        "trend_residual", "residual(log(close), {0})", (20,), "statistical", "Distance from the straight line",
         "log return",
     ),
     *family("up_share", "mean(ret > 0, {0})", (20,), "statistical", "Share of rises", "share", _SHARE),

@@ -7,16 +7,15 @@ from ml.equity.features.feature import Feature
 _CIRCLE = (-1.0, 1.0)
 _FLAG = (0.0, 1.0)
 _ENDLESS = "the exchange knows no holidays"
-_YEAR = "6.283185307179586 * day_of_year / 365.25"
 
 FEATURES: tuple[Feature, ...] = (
     Feature("weekday", "weekday", "time", "Day of the week, 0 = Monday", "day", (0.0, 6.0), source="French 1980"),
-    Feature("month_sin", "sin(0.5235987755982988 * (month - 1))", "time", "Month on a circle, first axis", "none",
+    Feature("month_sin", "month_sin", "time", "Month on a circle, first axis", "none",
             _CIRCLE),
-    Feature("month_cos", "cos(0.5235987755982988 * (month - 1))", "time", "Month on a circle, second axis", "none",
+    Feature("month_cos", "month_cos", "time", "Month on a circle, second axis", "none",
             _CIRCLE),
-    Feature("year_sin", f"sin({_YEAR})", "time", "Day of the year on a circle, first axis", "none", _CIRCLE),
-    Feature("year_cos", f"cos({_YEAR})", "time", "Day of the year on a circle, second axis", "none", _CIRCLE),
+    Feature("year_sin", "year_sin", "time", "Day of the year on a circle, first axis", "none", _CIRCLE),
+    Feature("year_cos", "year_cos", "time", "Day of the year on a circle, second axis", "none", _CIRCLE),
     Feature("session_of_month", "session_of_month", "time", "Sessions of this month so far, 1 on the first",
             "sessions", (1.0, 31.0)),
     Feature("sessions_left", "sessions_left", "time", "Scheduled sessions of this month still to come", "sessions",

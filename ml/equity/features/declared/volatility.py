@@ -14,11 +14,11 @@ FEATURES: tuple[Feature, ...] = (
         _UNIT, _POSITIVE,
     ),
     *family(
-        "vol_parkinson", "sqrt(mean(log(high / low) ** 2, {0}) / (4 * log(2)))", (5, 20, 60), "volatility",
+        "vol_parkinson", "sqrt(mean(log(high / low) ** 2, {0}) / (4 * log(2)))", (20, 60), "volatility",
         "Volatility from the daily range, {0} bars", _UNIT, _POSITIVE, source="Parkinson 1980",
     ),
     *family(
-        "vol_garman_klass", "sqrt(mean(garman_klass, {0}))", (20, 60), "volatility",
+        "vol_garman_klass", "sqrt(mean(garman_klass, {0}))", (20,), "volatility",
         "Volatility from range, open and close, {0} bars", _UNIT, _POSITIVE, source="Garman and Klass 1980",
     ),
     *family(
@@ -44,12 +44,8 @@ FEATURES: tuple[Feature, ...] = (
         _UNIT, _POSITIVE,
     ),
     *family(
-        "vol_down", "sqrt(mean(min(ret, 0) ** 2, {0}))", (20, 60), "volatility", "Root mean square of the falls",
+        "vol_down", "sqrt(mean(min(ret, 0) ** 2, {0}))", (20,), "volatility", "Root mean square of the falls",
         _UNIT, _POSITIVE, source="Sortino 1994",
-    ),
-    *family(
-        "vol_up", "sqrt(mean(max(ret, 0) ** 2, {0}))", (20,), "volatility", "Root mean square of the rises", _UNIT,
-        _POSITIVE,
     ),
     *family(
         "vol_ratio", "std(ret, {0}) / std(ret, {1})", ((5, 60), (20, 120)), "volatility",

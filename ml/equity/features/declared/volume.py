@@ -15,16 +15,12 @@ FEATURES: tuple[Feature, ...] = (
         "Volume against the mean of the {0} bars before", "multiple", (0.0, None), "nothing was traded in those bars",
     ),
     *family(
-        "volume_trend", "log(mean(volume, {0}) / mean(volume, {1}))", ((5, 20), (20, 120)), "volume",
-        "Volume of late against that of before", "log ratio", nan_when=_NONE,
+        "volume_trend", "mean(volume, {0}) / mean(volume, {1})", ((5, 20), (20, 120)), "volume",
+        "Volume of late against that of before", "multiple", (0.0, None), nan_when=_NONE,
     ),
     *family(
         "volume_spread", "std(volume, {0}) / mean(volume, {0})", (20,), "volume",
         "Standard deviation of the volume over its mean", "multiple", (0.0, None), _NONE,
-    ),
-    *family(
-        "volume_rank", "rank(volume, {0})", (120,), "volume", "Rank of the volume among that of {0} bars", "share",
-        (0.0, 1.0),
     ),
     *family(
         "dollar_volume_z", "z(log(dollars), {0})", (20, 60), "volume", "Dollar volume against its own {0} bars",
@@ -39,8 +35,8 @@ FEATURES: tuple[Feature, ...] = (
         "Change of on-balance volume", _VOLUME, _EITHER, _NONE, "Granville 1963",
     ),
     *family(
-        "vwap_distance", "log(close / share(money, volume, {0}))", (5, 20, 60), "volume",
-        "Distance from the volume-weighted typical price of {0} bars", "log return", nan_when=_NONE,
+        "vwap_distance", "close / share(money, volume, {0}) - 1", (5, 20), "volume",
+        "Distance from the volume-weighted typical price of {0} bars", "share of that price", nan_when=_NONE,
     ),
     *family(
         "money_flow", "100 * money_up({0}) / (money_up({0}) + money_down({0}))", (14,), "volume", "Money flow index",
@@ -60,12 +56,12 @@ FEATURES: tuple[Feature, ...] = (
         "Move times volume, averaged", "share of the price", nan_when=_NONE, source="Elder 1993",
     ),
     *family(
-        "amihud", "log(mean(abs(ret) / dollars, {0}) / mean(abs(ret) / dollars, {1}))", ((20, 120),), "volume",
-        "Illiquidity (move per dollar) of late against that of before", "log ratio",
+        "amihud", "mean(abs(ret) / dollars, {0}) / mean(abs(ret) / dollars, {1})", ((20, 120),), "volume",
+        "Illiquidity (move per dollar) of late against that of before", "multiple", (0.0, None),
         nan_when=f"{_IDLE}, or the price stood still", source="Amihud 2002",
     ),
     *family(
-        "volume_return_corr", "corr(ret, volume, {0})", (20, 60), "volume", "Correlation of return and volume",
+        "volume_return_corr", "corr(ret, volume, {0})", (20,), "volume", "Correlation of return and volume",
         "correlation", _EITHER, "either stood still in the window",
     ),
     *family(

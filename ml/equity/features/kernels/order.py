@@ -13,9 +13,7 @@ EXTREME, SINCE, RANK, QUANTILE = range(4)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def window_order(
-    kind: int, x: Reals, window: int, parameter: float, edges: Indices, ages: Indices, out: Reals
-) -> None:
+def window_order(kind: int, x: Reals, window: int, parameter: float, edges: Indices, ages: Indices, out: Reals) -> None:
     """`kind` over the last `window` terms of each symbol's x; NaN until a window is full.
 
     parameter: for EXTREME and SINCE 1.0 for the greatest and -1.0 for the least, for QUANTILE the share below it

@@ -27,6 +27,7 @@ def pair_sums(kind: int, x: Reals, y: Reals, window: int, edges: Indices, ages: 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _pair(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> None:
     tails = np.zeros((window, 5))
+    share = 1.0 / window
     for block in range(-age % window, len(x), window):
         cx, cy = x[block], y[block]
         floors = (window * (FLAT * max(1.0, abs(cx))) ** 2, window * (FLAT * max(1.0, abs(cy))) ** 2)
@@ -46,8 +47,8 @@ def _pair(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> N
             if row >= window - 1:
                 tail = tails[row - block]
                 tx, ty = sx + tail[0], sy + tail[1]
-                xx, yy = sxx + tail[2] - tx * tx / window, syy + tail[3] - ty * ty / window
-                out[row] = _related(kind, window, xx, yy, sxy + tail[4] - tx * ty / window, floors)
+                xx, yy = sxx + tail[2] - tx * tx * share, syy + tail[3] - ty * ty * share
+                out[row] = _related(kind, window, xx, yy, sxy + tail[4] - tx * ty * share, floors)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -40,17 +40,17 @@ def _smooth(x: Reals, count: int, weight: float, start: int, begin: int, out: Re
     end, seeded = min(begin + BLOCK, len(x)), start + count
     if seeded > end:
         return
-    state = 0.0
+    # Distances, so that what stands still stays exactly where it is.
+    total = 0.0
     for row in range(start, seeded):
-        state += x[row]
-    state /= count
+        total += x[row] - x[start]
+    state = x[start] + total / count
     if seeded > begin:
         out[seeded - 1] = state
-    keep = 1.0 - weight
     for row in range(seeded, min(begin, end)):
-        state = keep * state + weight * x[row]
+        state += weight * (x[row] - state)
     for row in range(max(seeded, begin), end):
-        state = keep * state + weight * x[row]
+        state += weight * (x[row] - state)
         out[row] = state
 
 

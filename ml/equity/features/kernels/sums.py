@@ -36,6 +36,7 @@ def window_sums(kind: int, x: Reals, window: int, edges: Indices, ages: Indices,
 @njit(nogil=True, cache=True, error_model="numpy")
 def _sum(x: Reals, window: int, age: int, mean: bool, out: Reals) -> None:
     """The sum, or the mean as the block's first value plus the mean distance from it."""
+    share = 1.0 / window if mean else 1.0
     for block in range(-age % window, len(x), window):
         centre = x[block] if mean else 0.0
         tail = 0.0
@@ -44,11 +45,13 @@ def _sum(x: Reals, window: int, age: int, mean: bool, out: Reals) -> None:
             if row + window - 1 < len(x):
                 out[row + window - 1] = tail
         head = 0.0
-        for row in range(block, min(block + window, len(x))):
+        end = min(block + window, len(x))
+        for row in range(block, min(end, window - 1)):
             head += x[row] - centre
-            if row >= window - 1:
-                total = head + out[row] if row < block + window - 1 else head
-                out[row] = centre + total / window if mean else total
+        for row in range(max(block, window - 1), end):
+            head += x[row] - centre
+            total = head + out[row] if row < block + window - 1 else head
+            out[row] = centre + total * share
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -65,6 +68,7 @@ def _deviation(x: Reals, window: int, out: Reals) -> None:
 def _std(x: Reals, window: int, age: int, out: Reals) -> None:
     """The sample standard deviation (n - 1); 0 where it is FLAT."""
     tails = np.zeros((window, 2))
+    share, rest = 1.0 / window, 1.0 / (window - 1)
     for block in range(-age % window, len(x), window):
         centre = x[block]
         floor = (FLAT * max(1.0, abs(centre))) ** 2
@@ -82,7 +86,7 @@ def _std(x: Reals, window: int, age: int, out: Reals) -> None:
             two += d * d
             if row >= window - 1:
                 total = one + tails[row - block, 0]
-                variance = (two + tails[row - block, 1] - total * total / window) / (window - 1)
+                variance = (two + tails[row - block, 1] - total * total * share) * rest
                 out[row] = 0.0 if variance < floor else np.sqrt(variance)
 
 
@@ -90,37 +94,35 @@ def _std(x: Reals, window: int, age: int, out: Reals) -> None:
 def _shape(x: Reals, window: int, age: int, skew: bool, out: Reals) -> None:
     """Skewness m3 / m2^1.5, or excess kurtosis m4 / m2^2 - 3, of central moments m; NaN where FLAT."""
     tails = np.zeros((window, 4))
-    sums = np.zeros(4)
+    share = 1.0 / window
     for block in range(-age % window, len(x), window):
         centre = x[block]
         floor = (FLAT * max(1.0, abs(centre))) ** 2
-        sums[:] = 0.0
+        one = two = three = four = 0.0
         for back in range(1, min(window, block + 1)):
-            power = 1.0
-            for k in range(4):
-                power *= x[block - back] - centre
-                sums[k] += power
-                tails[window - 1 - back, k] = sums[k]
-        sums[:] = 0.0
+            d = x[block - back] - centre
+            one, two, three, four = one + d, two + d * d, three + d * d * d, four + d * d * d * d
+            place = window - 1 - back
+            tails[place, 0], tails[place, 1], tails[place, 2], tails[place, 3] = one, two, three, four
+        one = two = three = four = 0.0
         for row in range(block, min(block + window, len(x))):
-            power = 1.0
-            for k in range(4):
-                power *= x[row] - centre
-                sums[k] += power
+            d = x[row] - centre
+            one, two, three, four = one + d, two + d * d, three + d * d * d, four + d * d * d * d
             if row >= window - 1:
-                out[row] = _standardised((sums + tails[row - block]) / window, skew, floor)
+                tail = tails[row - block]
+                m, m2, m3, m4 = one + tail[0], two + tail[1], three + tail[2], four + tail[3]
+                out[row] = _standardised(m * share, m2 * share, m3 * share, m4 * share, skew, floor)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _standardised(about: Reals, skew: bool, floor: float) -> float:
-    """Skewness or excess kurtosis from the four mean powers about any centre."""
-    m, two, three, four = about
+def _standardised(m: float, two: float, three: float, four: float, skew: bool, floor: float) -> float:
+    """Skewness or excess kurtosis from the mean powers about any centre."""
     variance = two - m * m
     if variance < floor:
         return np.nan
     if skew:
-        return float((three - 3.0 * m * two + 2.0 * m**3) / variance**1.5)
-    return float((four - 4.0 * m * three + 6.0 * m * m * two - 3.0 * m**4) / variance**2 - 3.0)
+        return float((three - 3.0 * m * two + 2.0 * m * m * m) / (variance * np.sqrt(variance)))
+    return float((four - 4.0 * m * three + 6.0 * m * m * two - 3.0 * m * m * m * m) / (variance * variance) - 3.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
