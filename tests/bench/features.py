@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
 from ml.frames import ADJUSTED
-from tests.bench.timing import measure, table
+from tests.bench.timing import Measured, measure, table
 
 CALENDAR = "XNYS"
 
@@ -40,27 +40,26 @@ def main() -> None:
         print(f"{feature_set.name}: best {best:,.0f} bars/s, {values:,.0f} M values/s")
 
 
-def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int):  # type: ignore[no-untyped-def]
+def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int) -> Measured:
     what = f"{feature_set.name}, {len(feature_set.features)} features"
-    run = lambda: compute(adjusted, feature_set, CALENDAR)  # noqa: E731
-    return measure("features", what, len(adjusted), "bars", run, repeats=repeats)
+    return measure(
+        "features", what, len(adjusted), "bars", lambda: compute(adjusted, feature_set, CALENDAR), repeats=repeats
+    )
 
 
 def walks(symbols: int, bars: int) -> pd.DataFrame:
     """ADJUSTED bars of random walks, all symbols on the same sessions."""
     rng = np.random.default_rng(1)
-    ts = pd.DatetimeIndex(
-        sessions.closes(CALENDAR, pd.Timestamp("2010-01-04").date(), pd.Timestamp("2026-01-01").date()).array[:bars]
-    )
+    ts = sessions.closes(CALENDAR, date(2010, 1, 4), date(2026, 1, 1)).iloc[:bars].reset_index(drop=True)
     names = np.repeat([f"S{i:05d}" for i in range(symbols)], bars)
     close = np.exp(np.cumsum(rng.normal(0, 0.02, (symbols, bars)), axis=1) + 4).ravel()
     opening = close * np.exp(rng.normal(0, 0.01, close.size))
     high = np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.01, close.size)))
     low = np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.01, close.size)))
     columns = {"open": opening, "high": high, "low": low, "close": close, "volume": rng.lognormal(13, 0.5, close.size)}
-    stamps = pd.Series(ts).iloc[np.tile(np.arange(bars), symbols)].array
+    stamps = ts.iloc[np.tile(np.arange(bars), symbols)].array
     return ADJUSTED.cast(pd.DataFrame({"symbol": names, "ts": stamps, **columns, "raw_close": close}))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -43,6 +43,7 @@ DERIVED: Mapping[str, Derived] = {
     "place": _of("(x - lowest(low, n)) / (highest(high, n) - lowest(low, n))", "x", "n"),
     "centre": _of("(highest(high, n) + lowest(low, n)) / 2", "n"),
     "rsi": _of("100 * wilder(gain(x), n) / (wilder(gain(x), n) + wilder(loss(x), n))", "x", "n"),
+    "thrice": _of("ema(ema(ema(x, n), n), n)", "x", "n"),
     "atr": _of("wilder(true_range, n)", "n"),
     "macd": _of("ema(x, fast) - ema(x, slow)", "x", "fast", "slow"),
     "rises": _of("high - ref(high, 1)"),

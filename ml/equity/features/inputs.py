@@ -100,7 +100,9 @@ def _scheduled_facts(days: pd.DatetimeIndex, schedule: sessions.Schedule) -> dic
     }
 
 
-def _holidays(days: pd.DatetimeIndex, following: npt.NDArray[np.intp], schedule: sessions.Schedule) -> dict[str, Reals]:
+def _holidays(
+    days: pd.DatetimeIndex, following: npt.NDArray[np.intp], schedule: sessions.Schedule
+) -> dict[str, npt.NDArray[np.generic]]:
     """NaN in both where the calendar has no holidays."""
     later = np.searchsorted(schedule.holidays, days)
     there = (later > 0) & (later < len(schedule.holidays))

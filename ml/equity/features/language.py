@@ -14,7 +14,7 @@ import ast
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 
 from ml.equity.features.derived import DERIVED
 from ml.equity.features.inputs import INPUTS
@@ -27,8 +27,11 @@ MAX_SIZE = 1000
 MAX_DEPTH = 64
 MAX_LOOKBACK = 4 * MAX_WINDOW
 
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
+_OPERATIONS: Mapping[type[ast.AST], str] = {
+    **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "power"},
+    **{ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="},
+    **{ast.USub: "negative", ast.Not: "not"},
+}
 _WRITTEN_OTHERWISE = ("negative", "power", "not")
 _FOLDED: Mapping[str, Callable[..., float]] = {
     "+": lambda a, b: a + b,
@@ -63,35 +66,34 @@ def _tree(text: str) -> ast.expr:
 
 def _read(tree: ast.expr, names: Mapping[str, Node], text: str) -> Node:
     match tree:
-        case ast.Constant(value=bool() | str() | bytes() | complex() | None):
-            pass
-        case ast.Constant(value=int() | float() as value) if math.isfinite(value):
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and math.isfinite(value):
             return number(float(value))
         case ast.Name(id=name):
             return _named(name, names, text)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _call("negative", [_read(operand, names, text)], text)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return _call("not", [_read(operand, names, text)], text)
-        case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _call("power", [_read(left, names, text), _read(right, names, text)], text)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _call(_BINARY[type(op)], [_read(left, names, text), _read(right, names, text)], text)
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-            return _call(_COMPARISONS[type(op)], [_read(left, names, text), _read(right, names, text)], text)
         case ast.BoolOp(op=op, values=values):
             word = "and" if isinstance(op, ast.And) else "or"
-            node, *others = [_read(value, names, text) for value in values]
-            for other in others:
-                node = _call(word, [node, other], text)
-            return node
+            return reduce(lambda one, other: _call(word, [one, other], text), [_read(v, names, text) for v in values])
+    name, operands = _operation(tree)
+    if not name:
+        allowed = "numbers, names, + - * / **, one comparison, and, or, not, and calls"
+        raise _error(text, f"`{ast.unparse(tree)[:60]}`", allowed, "Rewrite it")
+    if isinstance(tree, ast.Call):
+        _known_call(name, text)
+    return _call(name, [_read(operand, names, text) for operand in operands], text)
+
+
+def _operation(tree: ast.expr) -> tuple[str, Sequence[ast.expr]]:
+    """An operator's name and what stands in its places; no name for what is not in the language."""
+    match tree:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-            _known_call(name, text)
-            return _call(name, [_read(arg, names, text) for arg in args], text)
-    found = ast.unparse(tree)[:60]
-    raise _error(
-        text, f"`{found}`", "numbers, names, + - * / **, one comparison, and, or, not, and calls", "Rewrite it"
-    )
+            return name, args
+        case ast.UnaryOp(op=op, operand=operand):
+            return _OPERATIONS.get(type(op), ""), [operand]
+        case ast.BinOp(left=left, op=op, right=right):
+            return _OPERATIONS.get(type(op), ""), [left, right]
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _OPERATIONS.get(type(op), ""), [left, right]
+    return "", ()
 
 
 def _named(name: str, names: Mapping[str, Node], text: str) -> Node:

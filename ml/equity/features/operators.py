@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,6 @@ from ml.equity.features.nodes import Kind, Node
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Operand = Reals | float
 
 MAX_WINDOW = 1024
 """Bars; four years of sessions."""
@@ -32,8 +32,8 @@ class Segments:
     ages: Indices
 
 
-Run = Callable[[Segments, Node, Sequence[Operand], Reals], None]
-"""(segments, node, values of its arguments, where to write). Numbers come as floats if `broadcasts`."""
+Run = Callable[[Segments, Node, Sequence[Any], Reals], None]
+"""(segments, node, its arguments as arrays, where to write); a number is a float if the operator `broadcasts`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Parameter:
     least: float = 1
     most: float = MAX_WINDOW
     whole: bool = True
+
+
+def _nothing(_: Sequence[float]) -> int:
+    return 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Operator:
     run: Run
     params: tuple[Parameter, ...] = ()
     result: Kind | None = "series"
-    reach: Callable[[Sequence[float]], int] = lambda params: 0
+    reach: Callable[[Sequence[float]], int] = _nothing
     broadcasts: bool = False
     across: bool = False
 
@@ -68,50 +72,50 @@ class Operator:
 def _plain(function: Callable[..., object], *kinds: Kind, result: Kind = "series") -> Operator:
     """A NumPy function, term by term."""
 
-    def run(_: Segments, __: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
         function(*args, out=out)
 
     return Operator(kinds or ("series", "series"), run, result=result, broadcasts=True)
 
 
-def _power(_: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+def _power(_: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
     # By hand: NumPy's own power is many times slower.
     np.multiply(args[0], args[0], out=out)
     for _n in range(int(node.params[0]) - 2):
         np.multiply(out, args[0], out=out)
 
 
-def _quotient(_: Segments, __: Node, args: Sequence[Operand], out: Reals) -> None:
+def _quotient(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
     if isinstance(args[1], float):
         np.divide(args[0], args[1], out=out)
     else:
         elements.quotient(_spread(args[0], out), args[1], out)
 
 
-def _spread(value: Operand, like: Reals) -> Reals:
+def _spread(value: Reals | float, like: Reals) -> Reals:
     return np.full(len(like), value) if isinstance(value, float) else value
 
 
-def _logarithm(_: Segments, __: Node, args: Sequence[Operand], out: Reals) -> None:
+def _logarithm(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
     elements.logarithm(args[0], out)
 
 
 def _compare(kind: int, swap: bool = False) -> Operator:
-    def run(_: Segments, __: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
         elements.compare(kind, args[swap], args[not swap], out)
 
     return Operator(("series", "series"), run, result="flag")
 
 
-def _invert(_: Segments, __: Node, args: Sequence[Operand], out: Reals) -> None:
+def _invert(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
     np.subtract(1.0, args[0], out=out)
 
 
-def _choose(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+def _choose(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
     elements.choose(*args, node.lookback - 1, of.edges, of.ages, out)
 
 
-def _shift(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+def _shift(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
     elements.shift(args[0], int(node.params[0]), of.edges, out)
 
 
@@ -120,7 +124,7 @@ def _windowed(params: Sequence[float]) -> int:
 
 
 def _sums(kind: int, least: int = 2) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
         sums.window_sums(kind, args[0], int(node.params[0]), of.edges, of.ages, out)
 
     return Operator(("series",), run, (Parameter("window", least),), reach=_windowed)
@@ -129,14 +133,14 @@ def _sums(kind: int, least: int = 2) -> Operator:
 def _pair(kind: int, least: int = 2) -> Operator:
     """Of y and x, in this order: the regression is of y on x."""
 
-    def run(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
         pairs.pair_sums(kind, args[1], args[0], int(node.params[0]), of.edges, of.ages, out)
 
     return Operator(("series", "series"), run, (Parameter("window", least),), reach=_windowed)
 
 
 def _ordered(kind: int, parameter: float = 0.0, extra: tuple[Parameter, ...] = ()) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
         of_call = node.params[1] if extra else parameter
         order.window_order(kind, args[0], int(node.params[0]), of_call, of.edges, of.ages, out)
 
@@ -144,22 +148,22 @@ def _ordered(kind: int, parameter: float = 0.0, extra: tuple[Parameter, ...] = (
 
 
 def _smooth(weight: Callable[[float], float]) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
         count, first = node.params[0], node.args[0].lookback - 1
         recursions.smooth(args[0], int(count), weight(count), first, of.edges, of.ages, out)
 
     return Operator(("series",), run, (Parameter("window", 1, MAX_SMOOTHING),), reach=_windowed)
 
 
-def _adapt(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+def _adapt(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
     recursions.adapt(args[0], args[1], node.lookback - 1, of.edges, of.ages, out)
 
 
-def _streak(of: Segments, node: Node, args: Sequence[Operand], out: Reals) -> None:
+def _streak(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
     recursions.streak(args[0], int(node.params[0]), of.edges, of.ages, out)
 
 
-def _of_dates(_: Segments, node: Node, __: Sequence[Operand], ___: Reals) -> None:
+def _of_dates(_: Segments, node: Node, __: Sequence[Any], ___: Reals) -> None:
     raise NotImplementedError(f"{node.operator} is computed over dates, not over symbols")
 
 

@@ -23,9 +23,10 @@ def render(feature_set: FeatureSet, alpha158: FeatureSet) -> str:
 _HEAD = """| name | what it says | formula | unit | range | bars needed | else NaN when | source |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
-_ALPHA158 = f"""Set `{ALPHA158.name}` version {ALPHA158.version}, digest `{ALPHA158.digest}`: qlib's definitions, its names and
-order. Two things differ. qlib lets a window begin with what there is; here a value is NaN until its window is
-full. And daily bars carry no volume-weighted price, so `VWAP0` takes the typical price in its place."""
+_ALPHA158 = f"""Set `{ALPHA158.name}` version {ALPHA158.version}, digest
+`{ALPHA158.digest}`: qlib's definitions, its names and order. Two things differ. qlib lets a window begin with what
+there is; here a value is NaN until its window is full. And daily bars carry no volume-weighted price, so `VWAP0`
+takes the typical price in its place."""
 
 
 def _intro(feature_set: FeatureSet) -> str:
@@ -90,8 +91,9 @@ def _language() -> str:
             "| input | |\n| --- | --- |",
             *dates,
             "",
-            "There are `+ - * /`, `** 2` to `** 4`, one comparison, `and`, `or`, `not`, and these calls, where a window",
-            f"is a whole number up to {MAX_WINDOW} ({MAX_SMOOTHING} for recursive averages) and includes the present bar:",
+            "There are `+ - * /`, `** 2` to `** 4`, one comparison, `and`, `or`, `not`, and these calls, where a",
+            f"window is a whole number up to {MAX_WINDOW} ({MAX_SMOOTHING} for recursive averages) that counts the",
+            "present bar:",
             "",
             ", ".join(calls) + ".",
             "",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from ml.equity.features.inputs import INPUTS, Inputs
 from ml.equity.features.kernels import dates
 from ml.equity.features.nodes import NUMBER, Node
-from ml.equity.features.operators import OPERATORS, Operand
+from ml.equity.features.operators import OPERATORS
 from ml.equity.features.panel import Chunk, Panel
 
 Reals = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ class Plan:
 
     def _over_symbols(self, stage: Stage, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> None:
         """All steps for the symbols of one chunk; the arrays of values that are done are used again."""
-        values: list[Operand] = []
+        values: list[Any] = []
         free: list[Reals] = []
         with np.errstate(all="ignore"):
             for step in stage.steps:
@@ -106,11 +107,12 @@ class Plan:
                 for column in step.columns:
                     dates.narrow(values[-1], table[column][chunk.rows])
                 for place in step.done:
+                    value, values[place] = values[place], 0.0
                     # Inputs are not ours to write on.
-                    free += [values[place]] if stage.steps[place].args else []
-                    values[place] = 0.0
+                    if isinstance(value, np.ndarray) and stage.steps[place].args:
+                        free.append(value)
 
-    def _leaf(self, node: Node, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> Operand:
+    def _leaf(self, node: Node, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> Reals | float:
         """An input, a number, or what an earlier stage left in a column."""
         if node.operator == NUMBER:
             return node.value
@@ -125,7 +127,7 @@ def _wait(jobs: Sequence[Future[None]]) -> None:
         job.result()
 
 
-def _value(step: Step, values: Sequence[Operand], chunk: Chunk, free: list[Reals]) -> Reals:
+def _value(step: Step, values: Sequence[Any], chunk: Chunk, free: list[Reals]) -> Reals:
     operator = OPERATORS[step.node.operator]
     rows = chunk.rows.stop - chunk.rows.start
     args = [values[place] for place in step.args]

@@ -39,17 +39,17 @@ def with_halts(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(2))
 def test_no_feature_sees_the_future_or_what_it_may_not(seed: int) -> None:
     panel = with_halts(unadjusted(random_bars(["AAA", "BBB"], 560, seed=seed)), seed)
-    assert leaks(everything, panel, seed, cuts=3, across=ACROSS) == set()
+    assert leaks(everything, panel, seed, cuts=2, across=ACROSS) == set()
 
 
 def test_no_feature_sees_a_split_to_come() -> None:
     def of_raw(bars: pd.DataFrame) -> pd.DataFrame:
         return everything(adjust(bars.drop(columns="raw_close"), SPLITS, CALENDAR))
 
-    assert leaks(of_raw, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5, cuts=3, across=ACROSS) == set()
+    assert leaks(of_raw, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5, cuts=1, across=ACROSS) == set()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(count=st.integers(12, 120), seed=st.integers(0, 10_000))
 def test_no_feature_sees_the_future_in_short_histories(count: int, seed: int) -> None:
     panel = unadjusted(random_bars(["AAA", "BBB"], count, seed))
@@ -67,7 +67,7 @@ def test_a_cross_sectional_feature_sees_the_others_of_its_date_and_no_other_date
     assert set(changed) <= {day, whole.loc[whole["ts"] > day, "ts"].iloc[0]}  # the move, and the move back
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(cut=st.integers(1, 700), seed=st.integers(0, 10_000))
 def test_a_tail_gives_the_bits_of_the_whole_history(cut: int, seed: int) -> None:
     panel = with_halts(unadjusted(random_bars(["AAA", "BBB"], 2400, seed)), seed)
@@ -154,7 +154,7 @@ PLANTED: dict[str, Leak] = {
     "global normalisation": own(lambda x: (x - x.mean()) / x.std()),
     "normalisation over all symbols": lambda bars: (bars["close"] - bars["close"].mean()) / bars["close"].std(),
     "scaling between least and greatest": own(lambda x: (x - x.min()) / (x.max() - x.min())),
-    "clipping at whole-sample quantiles": own(lambda x: x.clip(x.quantile(0.05), x.quantile(0.95))),
+    "clipping at whole-sample quantiles": own(lambda x: x.clip(float(x.quantile(0.05)), float(x.quantile(0.95)))),
     "rank over all time": own(lambda x: x.rank(pct=True)),
     "peak over all time": own(lambda x: x / x.max()),
     "backward fill": own(lambda x: x.where(x.diff() > 0).bfill()),

@@ -90,7 +90,7 @@ FEATURES: tuple[Feature, ...] = (
         "Distance from Kaufman's adaptive average", "share of the average", nan_when=_UNMOVED, source="Kaufman 1995",
     ),
     *family(
-        "trix", "ema(ema(ema(close, {0}), {0}), {0}) / ref(ema(ema(ema(close, {0}), {0}), {0}), 1) - 1", (15,), "indicator",
+        "trix", "thrice(close, {0}) / ref(thrice(close, {0}), 1) - 1", (15,), "indicator",
         "Change of the threefold exponential average", "share per session", source="Hutson 1983",
     ),
     *family(

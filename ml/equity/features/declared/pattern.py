@@ -70,6 +70,6 @@ FEATURES: tuple[Feature, ...] = (
         f" and bottom >= ref(bottom, 1), -ref({_COLOUR}, 1), 0)",
         "Harami: a small body inside the long one before; the sign is against that one", True,
     ),
-    _candle("inside_bar", "high < ref(high, 1) and low > ref(low, 1)", "Inside bar: its range is within the one before"),
+    _candle("inside_bar", "high < ref(high, 1) and low > ref(low, 1)", "Inside bar: its range lies in the one before"),
     _candle("outside_bar", "high > ref(high, 1) and low < ref(low, 1)", "Outside bar: its range holds the one before"),
 )  # fmt: skip

@@ -48,8 +48,8 @@ FEATURES: tuple[Feature, ...] = (
         _SHARE, source="Shannon 1948",
     ),
     *family(
-        "efficiency", "efficiency(log(close), {0})", (10, 20, 60), "statistical", "How straight the way of {0} bars was",
-        "share", _SHARE, _STILL, "Kaufman 1995",
+        "efficiency", "efficiency(log(close), {0})", (10, 20, 60), "statistical",
+        "How straight the way of {0} bars was", "share", _SHARE, _STILL, "Kaufman 1995",
     ),
     *family(
         "trend_slope", "slope(log(close), {0})", (20, 60), "statistical", "Slope of the log price per bar",

@@ -47,7 +47,7 @@ FEATURES: tuple[Feature, ...] = (
         "Volume by where the close stood in the range", _VOLUME, _EITHER, _NONE, "Chaikin",
     ),
     *family(
-        "ease_of_movement", "mean(change(middle, 1) * (high - low) / (close * close * volume), {0}) * mean(volume, {0})",
+        "ease_of_movement", "mean(change(middle, 1) * (high - low) / (close ** 2 * volume), {0}) * mean(volume, {0})",
         (14,), "volume", "How far the price went for its volume", "squared share of the price", nan_when=_IDLE,
         source="Arms 1971",
     ),

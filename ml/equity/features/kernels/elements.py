@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -22,14 +23,14 @@ _LG4, _LG5, _LG6 = 2.222219843214978396e-01, 1.818357216161805012e-01, 1.5313837
 _LG7 = 1.479819860511658591e-01
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def quotient(x: Reals, y: Reals, out: Reals) -> None:
     """x / y, NaN where y is zero."""
     for row in range(len(out)):
         out[row] = x[row] / y[row] if y[row] != 0.0 else np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def logarithm(x: Reals, out: Reals) -> None:
     """The natural logarithm to within two units in the last place, NaN where x is not positive.
 
@@ -54,7 +55,7 @@ def logarithm(x: Reals, out: Reals) -> None:
             result[k] = value if own[k] >= _LEAST and own[k] <= _MOST else np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _split(bits: Indices, mantissa: Indices, exponent: Indices) -> None:
     """The bits of doubles as those of a mantissa between sqrt(1/2) and sqrt(2), and of _SHIFT + the exponent."""
     for k in range(len(bits)):
@@ -64,7 +65,7 @@ def _split(bits: Indices, mantissa: Indices, exponent: Indices) -> None:
         exponent[k] = ((shifted >> 52) + 0x400) | 0x4330000000000000
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def compare(kind: int, x: Reals, y: Reals, out: Reals) -> None:
     """1.0 where the relation holds, 0.0 where it does not, NaN where a side is NaN."""
     for row in range(len(out)):
@@ -75,10 +76,10 @@ def compare(kind: int, x: Reals, y: Reals, out: Reals) -> None:
             holds = one <= other
         else:
             holds = one == other
-        out[row] = np.nan if one != one or other != other else (1.0 if holds else 0.0)
+        out[row] = np.nan if np.isnan(one) or np.isnan(other) else (1.0 if holds else 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def choose(flag: Reals, x: Reals, y: Reals, first: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """x where the flag is set, y where it is 0.0, NaN where it is NaN and before the index `first`.
 
@@ -86,12 +87,12 @@ def choose(flag: Reals, x: Reals, y: Reals, first: int, edges: Indices, ages: In
     """
     for row in range(len(out)):
         value = x[row] if flag[row] != 0.0 else y[row]
-        out[row] = value if flag[row] == flag[row] else np.nan
+        out[row] = value if not np.isnan(flag[row]) else np.nan
     for s in range(len(ages)):
         out[edges[s] : min(edges[s] + max(first - ages[s], 0), edges[s + 1])] = np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def shift(x: Reals, by: int, edges: Indices, out: Reals) -> None:
     """The term `by` bars before, NaN where the symbol has none."""
     for s in range(len(edges) - 1):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -12,7 +13,7 @@ Indices = npt.NDArray[np.int64]
 EXTREME, SINCE, RANK, QUANTILE = range(4)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def window_order(kind: int, x: Reals, window: int, parameter: float, edges: Indices, ages: Indices, out: Reals) -> None:
     """`kind` over the last `window` terms of each symbol's x; NaN until a window is full.
 
@@ -31,13 +32,13 @@ def window_order(kind: int, x: Reals, window: int, parameter: float, edges: Indi
             _quantile(own, window, parameter, result)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _greater(one: float, other: float) -> float:
     """The greater of two, NaN when one is."""
-    return one if one >= other or one != one else other
+    return one if one >= other or np.isnan(one) else other
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _extreme(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
     for block in range(-age % window, len(x), window):
         best = -np.inf
@@ -52,13 +53,13 @@ def _extreme(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
                 out[row] = sign * (_greater(best, out[row]) if row < block + window - 1 else best)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _since(x: Reals, window: int, sign: float, out: Reals) -> None:
     """Bars since the extreme, 0 for this one; of equal ones the oldest counts."""
     at, best, missing = -1, 0.0, -1
     for row in range(len(x)):
         value = sign * x[row]
-        if value != value:
+        if np.isnan(value):
             missing = row
         if at <= row - window:  # it has left the window
             at = row - window + 1
@@ -72,12 +73,12 @@ def _since(x: Reals, window: int, sign: float, out: Reals) -> None:
             out[row] = row - at if row - missing >= window else np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _rank(x: Reals, window: int, out: Reals) -> None:
     """The rank of the last term, 1 for the least, equal ones sharing the mean of theirs, as a share of the window."""
     missing = -1
     for row in range(len(x)):
-        if x[row] != x[row]:
+        if np.isnan(x[row]):
             missing = row
         if row >= window - 1:
             own = x[row - window + 1 : row + 1]
@@ -85,7 +86,7 @@ def _rank(x: Reals, window: int, out: Reals) -> None:
             out[row] = (below + (equal + 1) / 2) / window if row - missing >= window else np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _count(x: Reals, value: float) -> tuple[int, int]:
     """How many of x are below `value`, and how many equal to it. Written so that the compiler uses vectors."""
     below, equal = 0, 0
@@ -95,7 +96,7 @@ def _count(x: Reals, value: float) -> tuple[int, int]:
     return below, equal
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _quantile(x: Reals, window: int, share: float, out: Reals) -> None:
     """The value below which `share` of the window lies, straight between the two nearest terms."""
     ordered = np.empty(window)
@@ -103,7 +104,7 @@ def _quantile(x: Reals, window: int, share: float, out: Reals) -> None:
     floor = int(share * (window - 1))
     weight = share * (window - 1) - floor
     for row in range(len(x)):
-        if x[row] != x[row]:  # the window starts anew behind it
+        if np.isnan(x[row]):  # the window starts anew behind it
             count = 0
         elif count < window:
             ordered[count] = x[row]
@@ -118,7 +119,7 @@ def _quantile(x: Reals, window: int, share: float, out: Reals) -> None:
             out[row] = ordered[floor] + weight * (above - ordered[floor]) if count == window else np.nan
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _settle(ordered: Reals, place: int, count: int) -> None:
     """Move the one term that is out of order, at `place`, to where it belongs among the first `count`."""
     value = ordered[place]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -15,7 +16,7 @@ FLAT = 1e-12
 """A spread below this, or below this share of the level if the level exceeds 1, is rounding, not movement."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def pair_sums(kind: int, x: Reals, y: Reals, window: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """`kind` over the last `window` pairs of each symbol; NaN until a window is full."""
     for s in range(len(ages)):
@@ -24,7 +25,7 @@ def pair_sums(kind: int, x: Reals, y: Reals, window: int, edges: Indices, ages: 
         _pair(kind, x[lo:hi], y[lo:hi], window, ages[s], out[lo:hi])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _pair(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> None:
     tails = np.zeros((window, 5))
     share = 1.0 / window
@@ -51,7 +52,7 @@ def _pair(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> N
                 out[row] = _related(kind, window, xx, yy, sxy + tail[4] - tx * ty * share, floors)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _related(kind: int, window: int, xx: float, yy: float, xy: float, floors: tuple[float, float]) -> float:
     """One result from the sums of squares and of products about the means; NaN where a divisor is FLAT."""
     if kind == COV:

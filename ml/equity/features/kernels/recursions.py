@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -19,7 +20,7 @@ BLOCK = 256
 """Bars of a block. An average over n bars keeps (1 - 2 / (n + 1))^256 of what lies before: 3e-5 for n = 50."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def smooth(x: Reals, count: int, weight: float, first: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """state += weight x (term - state), begun with the mean of the first `count` terms; NaN before those.
 
@@ -34,7 +35,7 @@ def smooth(x: Reals, count: int, weight: float, first: int, edges: Indices, ages
                 _smooth(own, count, weight, start, block * BLOCK - age, result)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _smooth(x: Reals, count: int, weight: float, start: int, begin: int, out: Reals) -> None:
     """One recursion from row `start` on, kept for the block that begins at row `begin`."""
     end, seeded = min(begin + BLOCK, len(x)), start + count
@@ -54,7 +55,7 @@ def _smooth(x: Reals, count: int, weight: float, start: int, begin: int, out: Re
         out[row] = state
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def adapt(x: Reals, weight: Reals, first: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """state += weight[t] x (x[t] - state), begun with the value x of the first term; NaN before it."""
     out[:] = np.nan
@@ -72,7 +73,7 @@ def adapt(x: Reals, weight: Reals, first: int, edges: Indices, ages: Indices, ou
                     out[row] = state
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def streak(x: Reals, window: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """How many of the last terms, at most `window`, have the sign of the last one, times that sign."""
     for s in range(len(ages)):
@@ -80,6 +81,6 @@ def streak(x: Reals, window: int, edges: Indices, ages: Indices, out: Reals) -> 
         for row in range(edges[s], edges[s + 1]):
             sign = np.sign(x[row])
             run = min(run + 1, window) if sign == last else 1
-            clean = 0 if sign != sign else clean + 1
+            clean = 0 if np.isnan(sign) else clean + 1
             last = sign
             out[row] = sign * run if clean >= window else np.nan

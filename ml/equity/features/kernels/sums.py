@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -15,7 +16,7 @@ FLAT = 1e-12
 """A spread below this, or below this share of the level if the level exceeds 1, is rounding, not movement."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def window_sums(kind: int, x: Reals, window: int, edges: Indices, ages: Indices, out: Reals) -> None:
     """`kind` over the last `window` terms of each symbol's x; NaN until a window is full."""
     for s in range(len(ages)):
@@ -33,7 +34,7 @@ def window_sums(kind: int, x: Reals, window: int, edges: Indices, ages: Indices,
             _line(own, window, ages[s], kind, result)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _sum(x: Reals, window: int, age: int, mean: bool, out: Reals) -> None:
     """The sum, or the mean as the block's first value plus the mean distance from it."""
     share = 1.0 / window if mean else 1.0
@@ -54,7 +55,7 @@ def _sum(x: Reals, window: int, age: int, mean: bool, out: Reals) -> None:
             out[row] = centre + total * share
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _deviation(x: Reals, window: int, out: Reals) -> None:
     """The mean absolute distance from the window's mean, which `out` holds on entry."""
     for row in range(window - 1, len(x)):
@@ -64,7 +65,7 @@ def _deviation(x: Reals, window: int, out: Reals) -> None:
         out[row] = total / window
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _std(x: Reals, window: int, age: int, out: Reals) -> None:
     """The sample standard deviation (n - 1); 0 where it is FLAT."""
     tails = np.zeros((window, 2))
@@ -90,7 +91,7 @@ def _std(x: Reals, window: int, age: int, out: Reals) -> None:
                 out[row] = 0.0 if variance < floor else np.sqrt(variance)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _shape(x: Reals, window: int, age: int, skew: bool, out: Reals) -> None:
     """Skewness m3 / m2^1.5, or excess kurtosis m4 / m2^2 - 3, of central moments m; NaN where FLAT."""
     tails = np.zeros((window, 4))
@@ -114,7 +115,7 @@ def _shape(x: Reals, window: int, age: int, skew: bool, out: Reals) -> None:
                 out[row] = _standardised(m * share, m2 * share, m3 * share, m4 * share, skew, floor)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _standardised(m: float, two: float, three: float, four: float, skew: bool, floor: float) -> float:
     """Skewness or excess kurtosis from the mean powers about any centre."""
     variance = two - m * m
@@ -125,7 +126,7 @@ def _standardised(m: float, two: float, three: float, four: float, skew: bool, f
     return float((four - 4.0 * m * three + 6.0 * m * m * two - 3.0 * m * m * m * m) / (variance * variance) - 3.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _line(x: Reals, window: int, age: int, kind: int, out: Reals) -> None:
     """Least squares of the window's terms on their place in it, or their mean weighted 1, 2 ... window."""
     tails = np.zeros((window, 3))
@@ -154,7 +155,7 @@ def _line(x: Reals, window: int, age: int, kind: int, out: Reals) -> None:
                 out[row] = _fitted(kind, window, centre, d, total, squares, cross, floor)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _fitted(
     kind: int, window: int, centre: float, last: float, total: float, squares: float, cross: float, floor: float
 ) -> float:
