@@ -38,7 +38,7 @@ def compute(
 
 
 def _framed(
-    adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...], order: npt.NDArray[np.int64]
+    adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...], order: npt.NDArray[np.int32]
 ) -> pd.DataFrame:
     keys = pd.DataFrame({"entity": adjusted["symbol"].take(order).array, "ts": adjusted["ts"].take(order).array})
     features = pd.DataFrame(values.T, columns=list(names), copy=False)

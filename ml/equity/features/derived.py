@@ -24,7 +24,7 @@ def _of(body: str, *args: str) -> Derived:
 
 DERIVED: Mapping[str, Derived] = {
     # series
-    "ret": _of("change(log(close), 1)"),
+    "ret": _of("log(close / ref(close, 1))"),
     "typical": _of("(high + low + close) / 3"),
     "middle": _of("(high + low) / 2"),
     "dollars": _of("close * volume"),

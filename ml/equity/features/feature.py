@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,8 +78,8 @@ class FeatureSet:
 
     @property
     def warm_up(self) -> int:
-        """Bars of a tail before it gives the bits of the whole history: the longest memory of its features."""
-        return max((_memory(feature.node) for feature in self.features), default=1)
+        """Bars of a tail, the present one included, from which on it gives the bits of the whole history."""
+        return 1 + max((_oldest(feature.node) for feature in self.features), default=0)
 
     @cached_property
     def digest(self) -> str:
@@ -95,12 +96,21 @@ class FeatureSet:
 _RECURSIVE = ("ema", "wilder", "adapt")
 
 
-def _memory(node: Node) -> int:
-    """Bars, this one included, on which a value may depend: as lookback, but a recursion sees 2 x BLOCK - 1."""
-    below = max((_memory(arg) for arg in node.args), default=1)
+def _oldest(node: Node, back: int = 0, anchor: int | None = None) -> int:
+    """Bars between a value and the oldest bar that it may depend on.
+
+    A recursion begins at the start of the block before, at most 2 x BLOCK - 1 bars back; one within it is
+    asked for its value there, at the start of a block, and begins one block earlier.
+    anchor: bars back to the last such start, None outside of recursions; back: bars beyond it
+    """
+    if not node.args:
+        return back + (anchor or 0)
     if node.operator in _RECURSIVE:
-        return below + 2 * BLOCK - 2
-    return below + max(node.lookback - max((arg.lookback for arg in node.args), default=node.lookback), 0)
+        anchor = back + 2 * BLOCK - 1 if anchor is None else anchor + (math.ceil(back / BLOCK) + 1) * BLOCK
+        back = 0
+    else:
+        back += node.lookback - max(arg.lookback for arg in node.args)
+    return max(_oldest(arg, back, anchor) for arg in node.args)
 
 
 def family(

@@ -112,7 +112,7 @@ def _invert(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
 
 
 def _choose(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-    elements.choose(*args, node.lookback - 1, of.edges, of.ages, out)
+    elements.choose(args[0], args[1], args[2], node.lookback - 1, of.edges, of.ages, out)
 
 
 def _shift(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:

@@ -14,8 +14,8 @@ from ml.equity.features.operators import Segments
 
 Indices = npt.NDArray[np.int64]
 
-CHUNK_ROWS = 16_384
-"""Rows that are computed at a time: a float64 series of them takes 128 KiB, so an operator's few stay in L2."""
+CHUNK_ROWS = 65_536
+"""Rows that are computed at a time. Measured: fewer cost more in calls than they save in the cache."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Panel:
 
     edges: symbol s has the rows edges[s] to edges[s + 1]
     ages: the index of each symbol's first row in its own history
-    order: the panel's row of each row of the result, which is sorted by (ts, symbol)
+    order: the panel's row of each row of the result, which is sorted by (ts, symbol); int32, for half the traffic
     target: the result's row of each row of the panel
     dates: date d has the result's rows dates[d] to dates[d + 1]
     """
 
     edges: Indices
     ages: Indices
-    order: Indices
+    order: npt.NDArray[np.int32]
     target: Indices
     dates: Indices
 
@@ -48,7 +48,7 @@ class Panel:
     def of(cls, symbol: pd.Series, place: Indices, first_index: pd.Series | None = None) -> Panel:
         """From the symbol and the running number of the session of each row."""
         # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
-        order, target = np.empty_like(place), np.empty_like(place)
+        order, target = np.empty(len(place), dtype=np.int32), np.empty_like(place)
         if len(place):
             dates.by_date(place, order, target)
         codes, symbols = pd.factorize(symbol)

@@ -35,7 +35,7 @@ def test_the_lookback_is_inferred(text: str, lookback: int) -> None:
 
 
 def test_equal_parts_are_equal_however_they_are_written() -> None:
-    assert parse("ret") == parse(" log( close ) - ref(log(close), 1)")
+    assert parse("ret") == parse(" log( close / ref(close, 2 - 1))")
     assert parse("close > open and high > low").kind == parse("ref(close > open, 1)").kind == "flag"
     assert len(list(parse("(close + open) * (close + open)").walk())) == 4
 

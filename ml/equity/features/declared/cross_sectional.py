@@ -11,10 +11,10 @@ from ml.equity.features.declared import indicators, price, statistical, volatili
 from ml.equity.features.feature import Feature
 
 _RANKED = (
-    *("log_return_1", "log_return_5", "log_return_20", "log_return_60", "momentum_252_20", "drawdown_252"),
-    *("vol_cc_20", "volume_ratio_20", "dollar_volume_z_20", "rsi_14", "skew_60"),
+    *("log_return_1", "log_return_5", "log_return_20", "momentum_252_20"),
+    *("vol_cc_20", "volume_ratio_20", "rsi_14"),
 )
-_SCALED = ("log_return_1", "log_return_5", "log_return_20", "vol_cc_20", "range")
+_SCALED = ("log_return_1", "log_return_5", "vol_cc_20", "range")
 
 
 def _of(names: Iterable[str]) -> list[Feature]:

@@ -29,7 +29,7 @@ FEATURES: tuple[Feature, ...] = (
         "Distance from the exponential average of {0} bars", "share of the average",
     ),
     *family(
-        "ema_cross", "ema(close, {0}) / ema(close, {1}) - 1", ((10, 20), (20, 50)), "indicator",
+        "ema_cross", "ema(close, {0}) / ema(close, {1}) - 1", ((10, 50),), "indicator",
         "Fast over slow exponential average", "share of the slow one",
     ),
     *family(
@@ -82,7 +82,7 @@ FEATURES: tuple[Feature, ...] = (
         "Place in the Keltner channel, 1 = its upper edge", "half channel", nan_when=_UNMOVED, source="Keltner 1960",
     ),
     *family(
-        "donchian_position", "place(close, {0})", (20, 55), "indicator", "Place in the Donchian channel",
+        "donchian_position", "place(close, {0})", (55,), "indicator", "Place in the Donchian channel",
         "share of the channel", (0.0, 1.0), _STILL, "Donchian 1960",
     ),
     *family(
@@ -100,29 +100,12 @@ FEATURES: tuple[Feature, ...] = (
         ((7, 14, 28),), "indicator", "Buying pressure over three windows", "points", _POINTS, _STILL, "Williams 1985",
     ),
     *family(
-        "vortex", "(sum(abs(high - ref(low, 1)), {0}) - sum(abs(low - ref(high, 1)), {0})) / sum(true_range, {0})",
-        (14,), "indicator", "Vortex, up less down", "share of the true range", nan_when=_STILL,
-        source="Botes and Siepman 2010",
-    ),
-    *family(
-        "chande_momentum", "100 * (sum(gain(close), {0}) - sum(loss(close), {0})) / sum(abs(change(close, 1)), {0})",
-        (20,), "indicator", "Chande momentum oscillator", "points", _EITHER, _STILL, "Chande and Kroll 1994",
-    ),
-    *family(
-        "true_strength", "100 * ema(ema(change(close, 1), {0}), {1}) / ema(ema(abs(change(close, 1)), {0}), {1})",
-        ((25, 13),), "indicator", "True strength index", "points", _EITHER, _UNMOVED, "Blau 1991",
-    ),
-    *family(
         "choppiness", "100 * log(sum(true_range, {0}) / (highest(high, {0}) - lowest(low, {0}))) / log({0})",
         (14,), "indicator", "Choppiness: how much of the way led nowhere", "points", nan_when=_STILL,
         source="Dreiss 1993",
     ),
     *family(
         "bull_power", "(high - ema(close, {0})) / close", (13,), "indicator", "High less the average", _PRICE,
-        source="Elder 1993",
-    ),
-    *family(
-        "bear_power", "(low - ema(close, {0})) / close", (13,), "indicator", "Low less the average", _PRICE,
         source="Elder 1993",
     ),
 )  # fmt: skip

@@ -8,14 +8,14 @@ _LOG = "log return"
 _FLAT = "the market stood still in the window"
 
 FEATURES: tuple[Feature, ...] = (
-    *family("market_return", "sum(market, {0})", (1, 5, 20), "market", "The market's return over {0} bars", _LOG),
+    *family("market_return", "sum(market, {0})", (1, 20), "market", "The market's return over {0} bars", _LOG),
     *family(
         "market_vol", "std(market, {0})", (20,), "market", "Standard deviation of the market's returns",
         "log return per session", (0.0, None),
     ),
     Feature("market_breadth", "cs_mean(ret > 0)", "market", "Share of symbols that rose", "share", (0.0, 1.0)),
     *family(
-        "relative_strength", "change(log(close), {0}) - sum(market, {0})", (1, 5, 20, 60), "market",
+        "relative_strength", "change(log(close), {0}) - sum(market, {0})", (5, 20, 60), "market",
         "Return over {0} bars less the market's", _LOG,
     ),
     *family(

@@ -11,7 +11,7 @@ _SHARE = (0.0, 1.0)
 
 FEATURES: tuple[Feature, ...] = (
     *family(
-        "log_return", "change(log(close), {0})", (1, 2, 3, 5, 10, 20, 60, 120, 252), "price",
+        "log_return", "change(log(close), {0})", (1, 2, 5, 10, 20, 60, 120), "price",
         "Return over {0} bars", _LOG,
     ),
     *family(
@@ -51,7 +51,7 @@ FEATURES: tuple[Feature, ...] = (
         "lower_lows", "mean(low < ref(low, 1), {0})", (20,), "price", "Share of bars with a lower low", "share", _SHARE
     ),
     *family(
-        "sma_distance", "close / mean(close, {0}) - 1", (10, 20, 50, 200), "price",
+        "sma_distance", "close / mean(close, {0}) - 1", (10, 20, 200), "price",
         "Distance from the mean close of {0} bars", "share of the mean",
     ),
     *family(

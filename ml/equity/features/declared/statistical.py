@@ -18,7 +18,7 @@ FEATURES: tuple[Feature, ...] = (
         "standard deviations", nan_when=_STILL,
     ),
     *family(
-        "sharpe", "mean(ret, {0}) / std(ret, {0})", (20, 60), "statistical", "Mean return over its spread",
+        "sharpe", "mean(ret, {0}) / std(ret, {0})", (60,), "statistical", "Mean return over its spread",
         "standard deviations", nan_when=_STILL, source="Sharpe 1966",
     ),
     *family(
@@ -63,5 +63,4 @@ FEATURES: tuple[Feature, ...] = (
         "trend_residual", "residual(log(close), {0})", (20,), "statistical", "Distance from the straight line",
         "log return",
     ),
-    *family("up_share", "mean(ret > 0, {0})", (20,), "statistical", "Share of rises", "share", _SHARE),
 )  # fmt: skip

@@ -10,7 +10,7 @@ _STILL = "the price stood still in the window"
 
 FEATURES: tuple[Feature, ...] = (
     *family(
-        "vol_cc", "std(ret, {0})", (5, 10, 20, 60, 120), "volatility", "Standard deviation of the returns of {0} bars",
+        "vol_cc", "std(ret, {0})", (5, 20, 60, 120), "volatility", "Standard deviation of the returns of {0} bars",
         _UNIT, _POSITIVE,
     ),
     *family(
@@ -40,10 +40,6 @@ FEATURES: tuple[Feature, ...] = (
         "vol_overnight", "std(night, {0})", (20,), "volatility", "Standard deviation of the gaps", _UNIT, _POSITIVE
     ),
     *family(
-        "vol_intraday", "std(day, {0})", (20,), "volatility", "Standard deviation of the returns from open to close",
-        _UNIT, _POSITIVE,
-    ),
-    *family(
         "vol_down", "sqrt(mean(min(ret, 0) ** 2, {0}))", (20,), "volatility", "Root mean square of the falls",
         _UNIT, _POSITIVE, source="Sortino 1994",
     ),
@@ -56,7 +52,7 @@ FEATURES: tuple[Feature, ...] = (
         "How much the volatility itself varied", "multiple", _POSITIVE, _STILL,
     ),
     *family(
-        "vol_percentile", "rank(std(ret, {0}), {1})", ((20, 252),), "volatility",
+        "vol_percentile", "rank(std(ret, {0}), {1})", ((20, 120),), "volatility",
         "Rank of the volatility among its own {1} bars", "share", (0.0, 1.0),
     ),
     *family(

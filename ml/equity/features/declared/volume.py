@@ -64,12 +64,4 @@ FEATURES: tuple[Feature, ...] = (
         "volume_return_corr", "corr(ret, volume, {0})", (20,), "volume", "Correlation of return and volume",
         "correlation", _EITHER, "either stood still in the window",
     ),
-    *family(
-        "volume_move_corr", "corr(abs(ret), volume, {0})", (20,), "volume", "Correlation of move and volume",
-        "correlation", _EITHER, "either stood still in the window", "Karpoff 1987",
-    ),
-    *family(
-        "volume_return", "share(ret * volume, volume, {0})", (20,), "volume", "Return weighted by volume",
-        "log return", nan_when=_NONE,
-    ),
 )  # fmt: skip

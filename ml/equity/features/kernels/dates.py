@@ -14,6 +14,7 @@ from ml.equity.features.kernels.compiled import compiled
 Reals = npt.NDArray[np.float64]
 Column = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Order = npt.NDArray[np.int32]
 
 LARGEST = 3.4e38
 _INDEX_BITS = 32
@@ -23,7 +24,7 @@ FLAT = 1e-6
 
 
 @compiled
-def by_date(place: Indices, order: Indices, target: Indices) -> None:
+def by_date(place: Indices, order: Order, target: Indices) -> None:
     """order: the rows sorted by `place`, equal ones as they come; target: its inverse. Counts; needs no comparisons."""
     first = place.min()
     begin = np.zeros(place.max() - first + 2, dtype=np.int64)
@@ -45,7 +46,7 @@ def narrow(x: Reals, column: Column) -> None:
 
 
 @compiled
-def reorder(column: Column, order: Indices, spare: Column) -> None:
+def reorder(column: Column, order: Order, spare: Column) -> None:
     """column[k] = column[order[k]] for all k at once, in place. Faster than to write out of order from the start."""
     spare[:] = column
     for k in range(len(order)):
