@@ -26,6 +26,10 @@ class FrameError(AfterbellError, ValueError):
     """A frame that breaks its contract: columns, types, keys or order."""
 
 
+class ExpressionError(AfterbellError, ValueError):
+    """An expression that is no feature: unknown words, wrong types, too long, or a look into the future."""
+
+
 class ProviderError(AfterbellError, RuntimeError):
     """The source of the bars gave something unusable (an unreadable or empty file, a bad reply)."""
 

@@ -31,6 +31,7 @@ class _Table:
     """All sessions of one calendar, their opens and closes in UTC, all naive datetime64[us], ascending.
 
     reach: the first day of which the calendar tells whether it was a session.
+    weekdays: which days of the week, Monday first, can be sessions.
     """
 
     sessions: npt.NDArray[np.datetime64]
@@ -38,6 +39,15 @@ class _Table:
     closes: npt.NDArray[np.datetime64]
     is_early: npt.NDArray[np.bool_]
     reach: date
+    weekdays: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Naive days, ascending: those planned as sessions, and those of the week's session days planned as holidays."""
+
+    sessions: pd.DatetimeIndex
+    holidays: pd.DatetimeIndex
 
 
 @cache
@@ -59,6 +69,7 @@ def _table(calendar: str) -> _Table:
         wide.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
         wide.sessions.isin(wide.early_closes),
         first.date(),
+        tuple(flag == "1" for flag in wide.weekmask),
     )
 
 
@@ -86,6 +97,20 @@ def table(calendar: str, first: date, last: date) -> pd.DataFrame:
         "is_early_close": known.is_early[start:stop],
     }
     return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
+
+
+def scheduled(calendar: str, first: date, last: date) -> Schedule:
+    """What the exchange's rules said beforehand of the days from `first` to `last`.
+
+    Closures that nobody could plan (a storm, a day of mourning) are sessions here. So are the days
+    before a rule was made known that holds for them; exchange_calendars does not tell when that was.
+    """
+    known = _table(calendar)
+    days = pd.date_range(first, last, freq="D")
+    days = days[np.array(known.weekdays)[days.day_of_week]]
+    rules = exchange_calendars.get_calendar(calendar).regular_holidays
+    planned = days.isin(rules.holidays(first, last)) if rules is not None else np.zeros(len(days), dtype=bool)
+    return Schedule(days[~planned], days[planned])
 
 
 def close_of(calendar: str, session: date) -> pd.Timestamp:

@@ -1,31 +1,38 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ml.equity.features.bars import Bars, Reals
+from ml.equity.features import panel as layout
+from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET, Feature, FeatureSet
 from ml.equity.features.compute import compute
 from ml.frames import check_features
-from tests.equity.lookahead import leaks
 from tests.equity.panels import CALENDAR, bars_of, closes, random_bars, unadjusted
 
-PANEL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 320, seed=2))
+PANEL = unadjusted(random_bars([f"S{i:02d}" for i in range(8)], 420, seed=2))
 COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR)
 NAMES = DEFAULT_SET.names
+RARE = {"hammer", "shooting_star", "marubozu"}
 
 
 def default(adjusted: pd.DataFrame) -> pd.DataFrame:
     return compute(adjusted, DEFAULT_SET, CALENDAR)
 
 
-def of_symbol(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
-    return frame[frame["entity"] == symbol].reset_index(drop=True)
+def lively(symbols: int = 4, count: int = 300) -> pd.DataFrame:
+    """Bars that move on every day, so that nothing but the lookback makes a value missing."""
+    rng = np.random.default_rng(8)
+    panel = unadjusted(random_bars([f"S{i}" for i in range(symbols)], count + 7 * symbols, seed=3))
+    panel = panel.groupby("symbol").head(count).reset_index(drop=True)
+    close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, len(panel))))
+    noise = rng.uniform(0.01, 0.03, (3, len(panel)))
+    moves = {"open": close * (1.01 - noise[0]), "high": close * (1 + noise[1]), "low": close * (1 - noise[2])}
+    return panel.assign(**moves, close=close, volume=np.floor(close * 1e4), raw_close=close)
+
+
+LIVELY = {one.name: compute(lively(), one, CALENDAR) for one in (DEFAULT_SET, ALPHA158)}
 
 
 def test_one_row_per_bar_keeps_the_contract() -> None:
@@ -34,14 +41,14 @@ def test_one_row_per_bar_keeps_the_contract() -> None:
     assert not np.isinf(COMPUTED[list(NAMES)].to_numpy()).any()
 
 
-@pytest.mark.parametrize("feature", DEFAULT_SET.features, ids=lambda feature: feature.name)
-def test_a_feature_begins_exactly_when_its_lookback_is_full(feature: Feature) -> None:
-    # Without idle days nothing but the lookback makes a value missing.
-    lively = PANEL[PANEL["symbol"] == "AAA"].reset_index(drop=True)
-    rng = np.random.default_rng(8)
-    close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, len(lively))))
-    lively = lively.assign(open=close * 1.001, high=close * 1.01, low=close * 0.98, close=close, volume=close * 1e4)
-    values = default(lively)[feature.name]
+@pytest.mark.parametrize(
+    ("feature_set", "feature"),
+    [(one.name, feature) for one in (DEFAULT_SET, ALPHA158) for feature in one.features],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_a_feature_begins_exactly_when_its_lookback_is_full(feature_set: str, feature: Feature) -> None:
+    frame = LIVELY[feature_set]
+    values = frame.loc[frame["entity"] == "S1", feature.name]
     assert values.isna().tolist() == [t < feature.lookback - 1 for t in range(len(values))]
 
 
@@ -51,64 +58,7 @@ def test_a_feature_keeps_its_valid_range_and_is_not_constant(feature: Feature) -
     values = COMPUTED[feature.name]
     assert low is None or values.min() >= low
     assert high is None or values.max() <= high
-    if feature.name != "hammer":  # too rare for a small panel
-        assert values.max() > values.min()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_feature_sees_the_future_or_other_symbols(seed: int) -> None:
-    panel = unadjusted(random_bars(["AAA", "BBB"], 300, seed=seed))
-    assert leaks(default, panel, seed) == set()
-
-
-@settings(max_examples=15, deadline=None)
-@given(count=st.integers(12, 120), seed=st.integers(0, 10_000))
-def test_no_feature_sees_the_future_in_short_histories(count: int, seed: int) -> None:
-    assert leaks(default, unadjusted(random_bars(["AAA", "BBB"], count, seed)), seed, cuts=2) == set()
-
-
-def tomorrow(bars: Bars) -> Reals:
-    return np.append(bars.close[1:], np.nan) / bars.close
-
-
-def whole_history_z(bars: Bars) -> Reals:
-    return np.asarray((bars.close - bars.close.mean()) / bars.close.std())
-
-
-def centred_mean(bars: Bars) -> Reals:
-    return np.asarray(pd.Series(bars.close).rolling(5, center=True, min_periods=1).mean(), dtype=np.float64) * 0.1
-
-
-def filled_backward(bars: Bars) -> Reals:
-    return np.asarray(pd.Series(bars.log_return).bfill())
-
-
-def one_bit_of_the_end(bars: Bars) -> Reals:
-    return np.asarray(bars.close / bars.close[0] * (1.0 + 1e-6 * np.sign(bars.close[-1] - bars.close)))
-
-
-@pytest.mark.parametrize("leak", [tomorrow, whole_history_z, centred_mean, filled_backward, one_bit_of_the_end])
-def test_the_checker_catches_a_planted_leak(leak: object) -> None:
-    planted = Feature(leak, (), "price", "planted", "leak", 1, "none")  # type: ignore[arg-type]
-    tainted = replace(DEFAULT_SET, features=(*DEFAULT_SET.features[:3], planted))
-    found = leaks(lambda adjusted: compute(adjusted, tainted, CALENDAR), PANEL, seed=1)
-    assert found == {planted.name}
-
-
-def test_the_checker_catches_a_value_taken_from_other_symbols() -> None:
-    def ranked(adjusted: pd.DataFrame) -> pd.DataFrame:
-        frame = default(adjusted)[["entity", "ts", "log_return_1"]]
-        return frame.assign(rank=frame.groupby("ts")["log_return_1"].rank().astype("float32"))
-
-    assert leaks(ranked, PANEL, seed=1) == {"rank"}
-
-
-def test_the_checker_catches_a_shift_across_symbols() -> None:
-    def careless(adjusted: pd.DataFrame) -> pd.DataFrame:
-        frame = pd.DataFrame({"entity": adjusted["symbol"], "ts": adjusted["ts"]})
-        return frame.assign(last=adjusted["close"].shift(1).astype("float32"))
-
-    assert leaks(careless, PANEL, seed=1) == {"last"}
+    assert values.max() > values.min() or feature.name in RARE
 
 
 @pytest.mark.parametrize("factor", [2.0**-9, 1024.0])
@@ -118,20 +68,22 @@ def test_features_do_not_know_the_scale_of_prices(factor: float) -> None:
 
 
 def test_features_do_not_know_an_odd_scale_of_prices() -> None:
-    # Prices that are not in cents: rounding after scaling may break ties between prices, which ADX and candles see.
-    panel = unadjusted(random_bars(["AAA", "BBB"], 320, seed=2, digits=10))
+    # Prices that are not in cents: rounding after scaling may break ties between prices, which candles see.
+    panel = lively(2)
     scaled = panel.assign(**{column: panel[column] * 0.7301 for column in ("open", "high", "low", "close")})
     pd.testing.assert_frame_equal(default(scaled), default(panel), check_exact=False, rtol=1e-4, atol=1e-5)
 
 
 def test_prices_that_stand_still_give_numbers_or_nan_but_no_noise() -> None:
-    still = default(unadjusted(bars_of(A=[0.1] * 300))).iloc[-1]
-    for name in ("bollinger_position_20", "return_z_20", "skew_20", "autocorrelation_20", "vol_ratio_5_60"):
-        assert np.isnan(still[name])
-    for name in ("close_position", "efficiency_20", "dollar_volume_z_20"):
-        assert np.isnan(still[name])
-    for name in ("log_return_60", "vol_cc_20", "vol_parkinson_20", "vol_garman_klass_20", "run_length", "drawdown_252"):
-        assert still[name] == 0
+    still = default(unadjusted(bars_of(A=[0.1] * 300, B=[float(i + 9) for i in range(300)]))).iloc[-2]
+    for name in ("bollinger_position_20", "return_z_20", "skew_20", "autocorrelation_20_1", "vol_ratio_5_60"):
+        assert np.isnan(still[name]), name
+    for name in ("close_position", "efficiency_20", "dollar_volume_z_20", "rsi_14", "adx_14", "trend_fit_20"):
+        assert np.isnan(still[name]), name
+    for name in ("log_return_60", "vol_cc_20", "vol_parkinson_20", "vol_garman_klass_20", "run_length_10"):
+        assert still[name] == 0, name
+    for name in ("drawdown_252", "trend_slope_20", "macd_12_26", "average_true_range_14", "sma_distance_20"):
+        assert still[name] == 0, name
 
 
 @pytest.mark.parametrize("count", [1, 2, 10])
@@ -150,10 +102,23 @@ def test_no_bars_give_an_empty_frame_of_the_right_form() -> None:
 
 
 def test_a_part_of_the_catalogue_gives_the_same_values() -> None:
-    part = FeatureSet("part", 1, DEFAULT_SET.features[10:15])
+    part = FeatureSet("part", 1, DEFAULT_SET.features[5:186:9])
     pd.testing.assert_frame_equal(compute(PANEL, part, CALENDAR), COMPUTED[["entity", "ts", *part.names]])
 
 
+def test_chunks_of_any_size_give_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rows in (1, 1000, 10**9):
+        monkeypatch.setattr(layout, "CHUNK_ROWS", rows)
+        pd.testing.assert_frame_equal(default(PANEL), COMPUTED)
+
+
+def test_one_formula_under_two_names_gives_two_equal_columns() -> None:
+    twice = tuple(Feature(name, "cs_rank(ret)", "price", "", "") for name in ("one", "other"))
+    frame = compute(PANEL, FeatureSet("twice", 1, twice), CALENDAR)
+    assert frame["one"].notna().any()
+    pd.testing.assert_series_equal(frame["one"], frame["other"], check_names=False)
+
+
 def test_rows_are_ordered_by_instant_then_symbol() -> None:
-    assert COMPUTED["entity"].iloc[:4].tolist() == ["AAA", "BBB", "CCC", "AAA"]
-    assert COMPUTED["ts"].iloc[:4].tolist() == [closes(1)[0]] * 3 + [closes(2)[1]]
+    assert COMPUTED["entity"].iloc[:9].tolist() == [*(f"S{i:02d}" for i in range(8)), "S00"]
+    assert COMPUTED["ts"].iloc[:9].tolist() == [closes(1)[0]] * 8 + [closes(2)[1]]

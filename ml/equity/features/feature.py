@@ -1,0 +1,130 @@
+"""A feature and a set of features: what is declared, and what follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ml.equity.features.inputs import INPUTS
+from ml.equity.features.kernels.recursions import BLOCK
+from ml.equity.features.language import parse
+from ml.equity.features.nodes import Node
+
+REVISION = 1
+"""Raised when the engine computes other bits from an unchanged formula."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column, computed by a formula of the feature language.
+
+    unit: what one unit of the value means
+    valid_range: least and greatest possible value, None where there is no bound
+    nan_when: where the value is NaN although its lookback is full ("" for nowhere)
+    source: who described it
+    """
+
+    name: str
+    expression: str
+    category: str
+    description: str
+    unit: str
+    valid_range: tuple[float | None, float | None] = (None, None)
+    nan_when: str = ""
+    source: str = ""
+
+    @cached_property
+    def node(self) -> Node:
+        """The formula, read."""
+        return parse(self.expression)
+
+    @property
+    def lookback(self) -> int:
+        """Bars needed for the first value; all before it are NaN."""
+        return self.node.lookback
+
+    @property
+    def cross_sectional(self) -> bool:
+        """Whether it sees other symbols."""
+        return self.node.stage > 0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs that it starts from."""
+        return tuple(sorted({node.operator for node in self.node.walk()} & set(INPUTS)))
+
+    @property
+    def definition(self) -> dict[str, object]:
+        """All that decides its values, as plain JSON: not its words, which may be bettered at any time."""
+        return {"name": self.name, "formula": self.node.text}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A named, versioned choice of features; the order is that of the columns."""
+
+    name: str
+    version: int
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def warm_up(self) -> int:
+        """Bars of a tail, the present one included, from which on it gives the bits of the whole history."""
+        return 1 + max((_oldest(feature.node) for feature in self.features), default=0)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 (hex) over the canonical JSON of name, version, engine and all definitions."""
+        content = {
+            "name": self.name,
+            "version": self.version,
+            "engine": REVISION,
+            "features": [feature.definition for feature in self.features],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+_RECURSIVE = ("ema", "wilder", "adapt")
+
+
+def _oldest(node: Node, back: int = 0, anchor: int | None = None) -> int:
+    """Bars between a value and the oldest bar that it may depend on.
+
+    A recursion begins at the start of the block before, at most 2 x BLOCK - 1 bars back; one within it is
+    asked for its value there, at the start of a block, and begins one block earlier.
+    anchor: bars back to the last such start, None outside of recursions; back: bars beyond it
+    """
+    if not node.args:
+        return back + (anchor or 0)
+    if node.operator in _RECURSIVE:
+        anchor = back + 2 * BLOCK - 1 if anchor is None else anchor + (math.ceil(back / BLOCK) + 1) * BLOCK
+        back = 0
+    else:
+        back += node.lookback - max(arg.lookback for arg in node.args)
+    return max(_oldest(arg, back, anchor) for arg in node.args)
+
+
+def family(
+    stem: str, expression: str, params: Sequence[tuple[int, ...] | int], category: str, description: str, unit: str,
+    valid_range: tuple[float | None, float | None] = (None, None), nan_when: str = "", source: str = "",
+) -> tuple[Feature, ...]:  # fmt: skip
+    """One feature for each of `params`, which fill {0}, {1}... in the texts; name = stem and its parameters."""
+    made = []
+    for each in params:
+        values = each if isinstance(each, tuple) else (each,)
+        made.append(
+            Feature(
+                "_".join([stem, *map(str, values)]), expression.format(*values), category,
+                description.format(*values), unit, valid_range, nan_when, source,
+            )
+        )  # fmt: skip
+    return tuple(made)

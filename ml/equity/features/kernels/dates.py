@@ -1,0 +1,110 @@
+"""Kernels over the symbols of one date, and the way there: rows by symbol become rows by date.
+
+A cross-sectional operator works on a float32 column in the order of the output, (ts, entity), where
+the rows of a date stand together: edges[d] to edges[d + 1]. A symbol without a value takes no part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.equity.features.kernels.compiled import compiled
+
+Reals = npt.NDArray[np.float64]
+Column = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+Order = npt.NDArray[np.int32]
+
+LARGEST = 3.4e38
+_INDEX_BITS = 32
+_LAST = 0x7FFFFFFF
+FLAT = 1e-6
+"""A spread below this share of the level is float32 rounding, not difference."""
+
+
+@compiled
+def by_date(place: Indices, order: Order, target: Indices) -> None:
+    """order: the rows sorted by `place`, equal ones as they come; target: its inverse. Counts; needs no comparisons."""
+    first = place.min()
+    begin = np.zeros(place.max() - first + 2, dtype=np.int64)
+    for row in range(len(place)):
+        begin[place[row] - first + 1] += 1
+    begin = np.cumsum(begin)
+    for row in range(len(place)):
+        k = place[row] - first
+        target[row] = begin[k]
+        order[begin[k]] = row
+        begin[k] += 1
+
+
+@compiled
+def narrow(x: Reals, column: Column) -> None:
+    """column = x as float32; what is too large for it, or infinite, becomes NaN."""
+    for row in range(len(x)):
+        column[row] = np.float32(x[row] if abs(x[row]) <= LARGEST else np.nan)
+
+
+@compiled
+def reorder(column: Column, order: Order, spare: Column) -> None:
+    """column[k] = column[order[k]] for all k at once, in place. Faster than to write out of order from the start."""
+    spare[:] = column
+    for k in range(len(order)):
+        column[k] = spare[order[k]]
+
+
+@compiled
+def centre(column: Column, edges: Indices, mean_only: bool) -> None:
+    """In place, the mean of each date, or each value's distance from it in sample standard deviations."""
+    for d in range(len(edges) - 1):
+        own = column[edges[d] : edges[d + 1]]
+        count, total = 0, 0.0
+        for value in own:
+            if not np.isnan(value):
+                count += 1
+                total += value
+        mean = total / count if count else 0.0
+        squares = 0.0
+        for value in own:
+            if not np.isnan(value):
+                squares += (value - mean) ** 2
+        spread = np.sqrt(squares / (count - 1)) if count > 1 else 0.0
+        flat = spread <= FLAT * abs(mean)
+        for k in range(len(own)):
+            if not np.isnan(own[k]):
+                own[k] = mean if mean_only else (np.nan if flat else (own[k] - mean) / spread)
+
+
+@compiled
+def to_keys(column: Column, edges: Indices, keys: Indices) -> None:
+    """Integers that order as (value, place in the date), NaN last: the bits of a float with its sign unfolded."""
+    bits = column.view(np.int32)
+    for d in range(len(edges) - 1):
+        for k in range(edges[d], edges[d + 1]):
+            value = np.int64(bits[k])
+            if column[k] == 0.0:  # -0.0 is 0.0
+                value = np.int64(0)
+            elif np.isnan(column[k]):
+                value = np.int64(_LAST)
+            elif value < 0:
+                value = np.int64(-0x80000000) - value - 1
+            keys[k] = (value << _INDEX_BITS) | (k - edges[d])
+
+
+@compiled
+def ranks_of_keys(keys: Indices, edges: Indices, column: Column) -> None:
+    """The rank of each value among those of its date as a share of their number; equal ones share the mean rank."""
+    for d in range(len(edges) - 1):
+        lo, hi = edges[d], edges[d + 1]
+        count = hi - lo
+        while count and (keys[lo + count - 1] >> _INDEX_BITS) == _LAST:
+            count -= 1
+        first = lo
+        while first < lo + count:
+            last = first
+            while last < lo + count and (keys[last] >> _INDEX_BITS) == (keys[first] >> _INDEX_BITS):
+                last += 1
+            rank = np.float32(((first + last + 1) / 2 - lo) / count)
+            for k in range(first, last):
+                column[lo + (keys[k] & 0xFFFFFFFF)] = rank
+            first = last

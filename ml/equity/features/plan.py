@@ -1,0 +1,197 @@
+"""All formulas of a feature set as one plan: each distinct part is computed once per chunk of symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.equity.features.inputs import INPUTS, Inputs
+from ml.equity.features.kernels import dates
+from ml.equity.features.nodes import NUMBER, Node
+from ml.equity.features.operators import OPERATORS
+from ml.equity.features.panel import Chunk, Panel
+
+Reals = npt.NDArray[np.float64]
+Column = npt.NDArray[np.float32]
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of a stage. Places are positions in the stage's list of values.
+
+    args: the places of its arguments; columns: where its values go in the result
+    done: the places that nothing uses after this step
+    """
+
+    node: Node
+    args: tuple[int, ...]
+    columns: tuple[int, ...]
+    done: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What can be computed once the stages before are done: first over symbols, then over dates.
+
+    steps: in order, arguments before what uses them; the place of a step is its number
+    columns: those that the steps fill, each with the cross-sectional operator to apply to it ("" for none)
+    """
+
+    steps: tuple[Step, ...]
+    columns: Mapping[int, str]
+
+    def shares(self, count: int) -> list[dict[int, str]]:
+        """The columns, dealt out into `count` hands."""
+        return [dict(list(self.columns.items())[start::count]) for start in range(count)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages, and the columns beyond the features that one leaves to another.
+
+    columns: where each cross-sectional node's values lie; width: number of columns, features first
+    copies: pairs of columns (from, to) that hold the same cross-sectional values
+    """
+
+    stages: tuple[Stage, ...]
+    columns: Mapping[Node, int]
+    width: int
+    copies: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, roots: Sequence[Node]) -> Plan:
+        """The plan that computes `roots` into columns 0, 1, 2..."""
+        nodes = list(dict.fromkeys(node for root in roots for node in root.walk()))
+        across = [node for node in nodes if node.operator in OPERATORS and OPERATORS[node.operator].across]
+        columns = {node: roots.index(node) for node in across if node in roots}
+        columns |= {node: len(roots) + i for i, node in enumerate(n for n in across if n not in columns)}
+        last = max((node.stage for node in nodes), default=0)
+        copies = [(columns[root], i) for i, root in enumerate(roots) if columns.get(root, i) != i]
+        width = max([len(roots), *(column + 1 for column in columns.values())])
+        stages = tuple(_stage(number, roots, across, columns) for number in range(last + 1))
+        return cls(stages, columns, width, tuple(copies))
+
+    @property
+    def inputs(self) -> set[str]:
+        """The inputs that the formulas start from."""
+        return {step.node.operator for stage in self.stages for step in stage.steps} & set(INPUTS)
+
+    def run(self, panel: Panel, inputs: Inputs, out: npt.NDArray[np.float32], threads: Executor) -> None:
+        """Fill out, shape (roots, rows), rows in the order of the result."""
+        table = [*out, *np.empty((self.width - len(out), out.shape[1]), dtype=np.float32)]
+        chunks = panel.chunks()
+        for stage in self.stages:
+            _wait([threads.submit(self._over_symbols, stage, chunk, inputs, table) for chunk in chunks])
+            _wait([threads.submit(_over_dates, own, table, panel) for own in stage.shares(THREADS)])
+        for source, target in self.copies:
+            out[target] = out[source]
+
+    def _over_symbols(self, stage: Stage, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> None:
+        """All steps for the symbols of one chunk; the arrays of values that are done are used again."""
+        values: list[Any] = []
+        free: list[Reals] = []
+        with np.errstate(all="ignore"):
+            for step in stage.steps:
+                if step.args:
+                    values.append(_value(step, values, chunk, free))
+                else:
+                    values.append(self._leaf(step.node, chunk, inputs, table))
+                for column in step.columns:
+                    dates.narrow(values[-1], table[column][chunk.rows])
+                for place in step.done:
+                    value, values[place] = values[place], 0.0
+                    # Inputs are not ours to write on.
+                    if isinstance(value, np.ndarray) and stage.steps[place].args:
+                        free.append(value)
+
+    def _leaf(self, node: Node, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> Reals | float:
+        """An input, a number, or what an earlier stage left in a column."""
+        if node.operator == NUMBER:
+            return node.value
+        if node not in self.columns:
+            return inputs.of_rows(node.operator, chunk.rows)
+        return table[self.columns[node]][chunk.target].astype(np.float64)
+
+
+def _wait(jobs: Sequence[Future[None]]) -> None:
+    """Until all are done; the first error of one is raised."""
+    for job in jobs:
+        job.result()
+
+
+def _value(step: Step, values: Sequence[Any], chunk: Chunk, free: list[Reals]) -> Reals:
+    operator = OPERATORS[step.node.operator]
+    rows = chunk.rows.stop - chunk.rows.start
+    args = [values[place] for place in step.args]
+    if not operator.broadcasts:
+        args = [np.full(rows, arg) if isinstance(arg, float) else arg for arg in args]
+    out = free.pop() if free else np.empty(rows)
+    operator.run(chunk.segments, step.node, args, out)
+    return out
+
+
+def _over_dates(columns: Mapping[int, str], table: Sequence[Column], panel: Panel) -> None:
+    """Put columns into the order of the result, and apply what crosses symbols there, in place."""
+    spare = np.empty(len(panel.order), dtype=np.float32)
+    for column, operator in columns.items():
+        dates.reorder(table[column], panel.order, spare)
+        if operator == "cs_rank":
+            _rank(table[column], panel)
+        elif operator:
+            dates.centre(table[column], panel.dates, operator == "cs_mean")
+
+
+def _rank(column: Column, panel: Panel) -> None:
+    keys = np.empty(len(column), dtype=np.int64)
+    dates.to_keys(column, panel.dates, keys)
+    for start, stop in pairwise(panel.dates.tolist()):
+        keys[start:stop].sort()
+    dates.ranks_of_keys(keys, panel.dates, column)
+
+
+def _stage(number: int, roots: Sequence[Node], across: Sequence[Node], columns: Mapping[Node, int]) -> Stage:
+    keep: dict[Node, tuple[int, ...]] = {}
+    for column, root in enumerate(roots):
+        if root.stage == number and root not in columns:
+            keep[root] = (*keep.get(root, ()), column)
+    filled = {column: "" for own in keep.values() for column in own}
+    for node in across:
+        if node.stage == number + 1:
+            keep[node.args[0]] = (*keep.get(node.args[0], ()), columns[node])
+            filled[columns[node]] = node.operator
+    return Stage(_steps(_needed(keep, columns), keep, columns), filled)
+
+
+def _needed(keep: Mapping[Node, tuple[int, ...]], columns: Mapping[Node, int]) -> list[Node]:
+    """The nodes of a stage, depth first, so that what belongs together is computed together."""
+    found: dict[Node, None] = {}
+
+    def visit(node: Node) -> None:
+        if node not in found:
+            for arg in () if node in columns else node.args:
+                visit(arg)
+            found[node] = None
+
+    for node in keep:
+        visit(node)
+    return list(found)
+
+
+def _steps(
+    nodes: Sequence[Node], keep: Mapping[Node, tuple[int, ...]], columns: Mapping[Node, int]
+) -> tuple[Step, ...]:
+    place = {node: i for i, node in enumerate(nodes)}
+    args = [() if node in columns else tuple(place[arg] for arg in node.args) for node in nodes]
+    last = {i: i for i in place.values()} | {arg: i for i, own in enumerate(args) for arg in own}
+    done: dict[int, list[int]] = {}
+    for arg, i in last.items():
+        done.setdefault(i, []).append(arg)
+    return tuple(Step(node, args[i], keep.get(node, ()), tuple(done.get(i, ()))) for node, i in place.items())
