@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 
 from ml.errors import FrameError, SettingsError
+from ml.io.store import Store
 from ml.io.warehouse import Warehouse, deliveries
 from ml.io.warehouse import quarantine as kept
-from ml.settings import settings
-from ml.steps import ingest, quarantine, validate
+from ml.settings import Settings, settings
+from ml.steps import features, ingest, keep, quarantine, validate
+from ml.steps.night import asked_for
 from tests.steps.market import invented, seen, write
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -63,6 +66,27 @@ def test_a_released_row_becomes_a_bar_at_once_and_is_never_refused_again(folder:
     night()
     assert seen(reader_dsn, "select quarantined_rows, inserted_rows, restated_rows from serving.ingest_runs "
                             "order by ingest_id") == [(2, 3 * 85 - 2, 0), (0, 1, 0), (1, 0, 0)]  # fmt: skip
+
+
+def test_the_night_that_is_computed_anew_sees_the_released_row_and_the_old_one_is_replayed_without_it(
+    folder: Path, stack_settings: Settings
+) -> None:
+    before = features.run(**night())
+    quarantine.review("release", symbols=["AAA"], reason="high below close", **ANN)
+    announced = quarantine.take_in()
+    assert announced is not None
+    # As a run of equity_features finds it that the announcement has started.
+    after = features.run(**asked_for("equity", announced["as_of"], None))
+    assert (after["as_of"], after["known_at"]) == (before["as_of"], announced["known_at"])
+    assert after["snapshot"] != before["snapshot"]
+    assert _sessions_of_aaa(after) == _sessions_of_aaa(before) | {CROOKED.date()}
+    replayed = asked_for("equity", announced["as_of"], before["known_at"])
+    assert features.run(**replayed)["snapshot"] == before["snapshot"]
+
+
+def _sessions_of_aaa(keys: dict[str, str]) -> set[date]:
+    adjusted = Store(settings().store_root).get(keep.adjusted("equity", keys["snapshot"]))
+    return set(adjusted.loc[adjusted["symbol"] == "AAA", "ts"].dt.date)
 
 
 def test_taking_in_twice_or_with_nothing_to_take_in_changes_nothing(folder: Path, reader_dsn: str) -> None:
