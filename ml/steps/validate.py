@@ -85,22 +85,30 @@ def run(ingest_id: str) -> Keys:
 def _take_all(
     config: Settings, store: Store, parts: list[Landed], taking: Acceptance, ingest: Row, judged: Judged
 ) -> pd.DataFrame | None:
-    """Check and take every batch; returns the delivery's ACTIONS, None when its source knows of none."""
+    """Check and take every batch; returns the delivery's ACTIONS, None when it says nothing of them."""
     released = quarantine.released(taking)
     for reference in _found(store, parts, "reference"):
         taking.reference(_checked(reference))
     for members in _found(store, parts, "members"):
         taking.members(members)
     actions = _actions(store, parts)
+    explaining = _explaining(taking, ingest, actions)
     for batch in _batches(store, parts):
         report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
-        _check_context(config, report, ACTIONS.empty() if actions is None else actions, taking, judged)
+        _check_context(config, report, explaining, taking, judged)
         taking.take(report.accepted)
         judged.quarantined.append(report.quarantined)
         judged.by_session.update(dict(report.accepted["ts"].value_counts().items()))
         judged.symbols.update(report.accepted["symbol"].unique())
         log.info("%d rows checked, %d quarantined", len(batch), len(report.quarantined))
     return actions
+
+
+def _explaining(taking: Acceptance, ingest: Row, actions: pd.DataFrame | None) -> pd.DataFrame:
+    """The ACTIONS by which moves are judged: the delivery's; of a release, which brings none, those believed now."""
+    if ingest["kind"] == "release":
+        return quarantine.actions_believed(taking, ingest["symbols"], ingest["window_start"], ingest["window_end"])
+    return ACTIONS.empty() if actions is None else actions
 
 
 def _check_context(

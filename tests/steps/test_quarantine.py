@@ -15,6 +15,7 @@ from ml.io.store import Store
 from ml.io.warehouse import Warehouse, deliveries
 from ml.io.warehouse import quarantine as kept
 from ml.settings import Settings, settings
+from ml.stack.waiting import wait_until
 from ml.steps import features, ingest, keep, quarantine, validate
 from ml.steps.night import asked_for
 from tests.steps.market import invented, seen, write
@@ -24,6 +25,10 @@ FIRST, LAST = pd.Timestamp("2014-05-01"), pd.Timestamp("2014-08-29")
 CROOKED, HALTED = pd.Timestamp("2014-06-02"), pd.Timestamp("2014-06-03")
 STATES = "select symbol, session::text, state, reviewed_by, why from serving.quarantine order by 1, 2, close"
 BARS = "select symbol, ts::date::text, high, close from serving.bars where symbol = 'AAA' and ts::date = '2014-06-02'"
+WAITING = (
+    "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
 ANN: dict[str, Any] = {"why": "the exchange confirms it", "reviewed_by": "ann"}
 
 
@@ -136,6 +141,27 @@ def test_a_release_keeps_the_actions_that_are_believed(folder: Path, reader_dsn:
     assert seen(reader_dsn, "select ex_date::text, kind, value from serving.actions") == [
         ("2014-06-02", "dividend", 0.5)
     ]
+
+
+def test_an_action_that_a_night_brings_while_a_release_is_on_its_way_is_kept(folder: Path, reader_dsn: str) -> None:
+    night()
+    quarantine.review("release", symbols=["AAA"], reason="high below close", **ANN)
+    warehouse = Warehouse(settings().require_warehouse_dsn())
+    with ThreadPoolExecutor(1) as pool:
+        with (
+            warehouse.transaction() as transaction
+        ):  # stands for the night, which holds the bars' lock as it is taken in
+            transaction.lock("market.bars")
+            release = pool.submit(quarantine.take_in)
+            assert wait_until(lambda: seen(reader_dsn, WAITING) == [(1,)], 60)
+            transaction.execute("incoming_actions")
+            paid = pd.DataFrame([{"symbol": "AAA", "ex_date": "2014-06-02", "kind": "dividend", "value": 0.5}])
+            transaction.copy("incoming_actions_copy", paid)
+            known_at = transaction.one("knowledge_instant")["known_at"]
+            transaction.execute("actions_insert", {"known_at": known_at, "ingest_id": 1})
+        assert release.result() is not None
+    assert seen(reader_dsn, BARS) == [("AAA", "2014-06-02", 50.5, 51.0)]
+    assert seen(reader_dsn, "select ex_date::text, value from serving.actions") == [("2014-06-02", 0.5)]
 
 
 def test_a_release_may_change_a_bar_that_was_believed(folder: Path, reader_dsn: str) -> None:
