@@ -95,7 +95,9 @@ def _take_all(
     explaining = _explaining(taking, ingest, actions)
     for batch in _batches(store, parts):
         report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
-        _check_context(config, report, explaining, taking, judged)
+        # Parts may hold a symbol each: only of a delivery in one batch it is known which symbols are missing in it.
+        asked = ingest["symbols"] if len(batch) == ingest["received_rows"] else None
+        _check_context(config, report, explaining, taking, judged, asked or [])
         taking.take(report.accepted)
         judged.quarantined.append(report.quarantined)
         judged.by_session.update(dict(report.accepted["ts"].value_counts().items()))
@@ -112,15 +114,16 @@ def _explaining(taking: Acceptance, ingest: Row, actions: pd.DataFrame | None) -
 
 
 def _check_context(
-    config: Settings, report: RowReport, actions: pd.DataFrame, taking: Acceptance, judged: Judged
+    config: Settings, report: RowReport, actions: pd.DataFrame, taking: Acceptance, judged: Judged, asked: list[str]
 ) -> None:
+    """Judge a batch beside what came before it, also of those of the `asked` symbols that have no bar in it."""
     accepted = report.accepted
     judged.checks.append(report.results)
     if accepted.empty:
         return
     first, last = accepted["ts"].min(), accepted["ts"].max()
-    symbols = accepted["symbol"].unique()
-    context = taking.context(list(symbols), first - CONTEXT, first)
+    symbols = sorted({*accepted["symbol"].unique(), *asked})
+    context = taking.context(symbols, first - CONTEXT, first)
     tail = judged.tail[(judged.tail["ts"] < first) & judged.tail["symbol"].isin(symbols)]
     together = pd.concat([context, tail, accepted]).drop_duplicates(["symbol", "ts"], keep="last")
     together = together.sort_values(["symbol", "ts"], ignore_index=True)
