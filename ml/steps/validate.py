@@ -152,11 +152,28 @@ def _judge(config: Settings, ingest: Row, judged: Judged, taking: Acceptance, be
     # What a person releases is meant to change what was believed.
     restatement_budget = 1.0 if ingest["kind"] == "release" else config.restatement_budget
     night = checks.check_night(facts, config.quarantine_budget, config.min_rows_ratio, restatement_budget)
-    judged.evidence = [*checks.combined(judged.checks), *night]
+    covered = [_coverage(config, ingest, taking)] if ingest["kind"] == "night" else []
+    judged.evidence = [*checks.combined(judged.checks), *night, *covered]
     failed = [check for check in judged.evidence if not check.passed and check.severity == "fail"]
     if failed:
         raise _suite_failed(failed)
     return judged.evidence
+
+
+def _coverage(config: Settings, ingest: Row, taking: Acceptance) -> CheckResult:
+    """Who of the universe has no bar of the night: its listed members, else the symbols asked for, else all active."""
+    as_of, asked = _as_of(ingest), set(ingest["symbols"] or [])
+    session = sessions.session_of(config.calendar, pd.Series([as_of])).iloc[0].date()
+    before = _session_before(config.calendar, as_of)
+    active = taking.rows("symbols_of_two_sessions", {"before": before, "as_of": as_of, "session": session})
+    members = {row["symbol"] for row in taking.rows("members_of_session", {"session": session})}
+    tonight = {row["symbol"] for row in active if row["tonight"]}
+    if members:
+        return checks.check_coverage(members & asked if asked else members, tonight, "members of the universe")
+    if asked:
+        return checks.check_coverage(asked, tonight, "symbols of AFTERBELL_SYMBOLS")
+    yesterday = {row["symbol"] for row in active if row["before"] and row["active"]}
+    return checks.check_coverage(yesterday, tonight, "symbols with a bar in the session before")
 
 
 def _batches(store: Store, parts: list[Landed]) -> Iterator[pd.DataFrame]:
