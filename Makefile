@@ -16,7 +16,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/.for-run
 DEV := $(VENV)/.for-development
 
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night study browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -71,6 +71,9 @@ bench: $(DEV) ## measure every room of the night, and print the table (rooms="in
 
 night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)
+
+study: $(DEV) ## compare adjusted returns with a source's own (data=FILE); fails on an exception without a reason
+	@$(PYTHON) -m tests.study.adjustment $(data)
 
 browser: ## have a Chromium for the page tests
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \

@@ -5,7 +5,8 @@ Every Saturday, after the week's last night:
 
 - **partitions** for the bars of the coming year are made, so that no night waits for a table's lock.
 - **retain** moves years that lie wholly before the kept sessions to the schema `archive`. Nothing is dropped.
-- **back_up** dumps the product's database from one snapshot into `backups/` in AFTERBELL_HOME.
+- **back_up** dumps the product's database from one snapshot into `backups/` in AFTERBELL_HOME; also when partitions
+  could not be made or moved, because somebody read the bars for long.
 - **verify** restores the dump into a scratch database and compares every table with the time of the dump. It fails
   where the database's role may not create one: a backup that nobody has restored is a hope.
 - **prune** deletes old backups, never the newest verified ones.
@@ -61,7 +62,10 @@ def warehouse_maintenance() -> None:
 
             return maintenance.retain((params or {}).get("keep_sessions"))
 
-    @task(doc_md="Dump the product's database from one snapshot. Returns the name of the dump.")
+    @task(
+        trigger_rule="all_done",
+        doc_md="Dump the product's database from one snapshot, whatever came of the years. Returns its name.",
+    )
     def back_up() -> str:
         with final_errors():
             from ml.steps import maintenance
@@ -82,9 +86,15 @@ def warehouse_maintenance() -> None:
 
             return maintenance.prune((params or {}).get("keep_backups"))
 
-    dumped = back_up()
-    partitions() >> retain() >> dumped
-    verify(dumped) >> prune()
+    @task(doc_md="One line per step. Fails with any of them, so that years that could not be moved show on the run.")
+    def summary(told: Any) -> list[str]:
+        return list(told)
+
+    made, moved, dumped, pruned = partitions(), retain(), back_up(), prune()
+    verified = verify(dumped)
+    made >> moved >> dumped
+    verified >> pruned
+    summary([made, moved, verified, pruned])
 
 
 warehouse_maintenance()

@@ -121,12 +121,16 @@ def backfill(a: argparse.Namespace) -> Any:
 
 
 def maintenance(a: argparse.Namespace) -> Any:
-    """Partitions ahead, old years to the archive, a verified backup, and old backups pruned."""
+    """Partitions ahead, old years to the archive, a verified backup whatever came of those, and old ones pruned."""
     from ml.steps import maintenance
 
-    told = [maintenance.make_partitions(), maintenance.retain(a.keep_sessions)]
-    name = maintenance.back_up()
-    return [*told, maintenance.verify(name), maintenance.prune(a.keep_backups)]
+    told: list[str] = []
+    try:
+        told += [maintenance.make_partitions(), maintenance.retain(a.keep_sessions)]
+    finally:
+        name = maintenance.back_up()
+        told += [maintenance.verify(name), maintenance.prune(a.keep_backups)]
+    return told
 
 
 def quarantine(a: argparse.Namespace) -> Any:

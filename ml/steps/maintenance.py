@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,10 +124,9 @@ def _recorded(warehouse: Warehouse, task: str, work: Callable[[], str]) -> str:
 
     try:
         result = work()
-    except WarehouseUnavailable:
-        raise  # nowhere to write it down
     except AfterbellError as error:
-        record(False, str(error))
+        with suppress(WarehouseUnavailable):  # when it is away, and not only busy, there is nowhere to write it down
+            record(False, str(error))
         raise
     record(True, result)
     log.info("%s: %s", task, result)

@@ -95,15 +95,12 @@ def take_in() -> Keys | None:
 
 
 def _land(config: Settings, warehouse: Warehouse, attempt: str, night: dict[str, Any], rows: pd.DataFrame) -> int:
-    """A delivery of one part that holds the rows, with the actions that are believed of their symbols."""
+    """A delivery of one part that holds the rows and no actions: of those a release says nothing."""
     bars, symbols = RECEIVED.cast(rows), sorted(rows["symbol"].unique())
     first, last = rows["date"].min().date(), rows["date"].max().date()
-    # A delivery's actions replace those that were believed in its window: it repeats them all.
-    actions = quarantine.actions_believed(warehouse, symbols, first, last)
-    digest = hashlib.sha256(f"{frame_digest(bars)} {frame_digest(actions)}".encode()).hexdigest()
+    digest = frame_digest(bars)
     store, key = Store(config.store_root), f"landing/{DOMAIN}/quarantine/{digest[:32]}"
     store.put(f"{key}/bars", bars, {"part": "released"})
-    store.put(f"{key}/actions", actions, {"part": "released"})
     delivery = Delivery(
         domain=DOMAIN,
         kind="release",

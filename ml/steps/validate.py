@@ -105,17 +105,19 @@ def run(ingest_id: str) -> Keys:
 def _take_all(
     config: Settings, store: Store, parts: list[Landed], taking: Acceptance, ingest: Row, judged: Judged
 ) -> Said | None:
-    """Check and take every batch; returns what the delivery says of actions, None when its source knows of none."""
+    """Check and take every batch; returns what the delivery says of actions, None when it says nothing of them."""
     released = quarantine.released(taking)
     for reference in _found(store, parts, "reference"):
         taking.reference(_checked(reference), _speaks_of(ingest))
     for members in _found(store, parts, "members"):
         taking.members(members)
     said = _actions(store, parts, ingest)
-    actions = ACTIONS.empty() if said is None else said.actions
+    explaining = _explaining(taking, ingest, said)
     for batch in _batches(store, parts):
         report = checks.check_rows(batch, config.calendar, _as_of(ingest), released)
-        _check_context(config, report, actions, taking, judged)
+        # Parts may hold a symbol each: only of a delivery in one batch it is known which symbols are missing in it.
+        asked = ingest["symbols"] if len(batch) == ingest["received_rows"] else None
+        _check_context(config, report, explaining, taking, judged, asked or [])
         taking.take(report.accepted)
         judged.quarantined.append(report.quarantined)
         judged.by_session.update(dict(report.accepted["ts"].value_counts().items()))
@@ -124,16 +126,24 @@ def _take_all(
     return said
 
 
+def _explaining(taking: Acceptance, ingest: Row, said: Said | None) -> pd.DataFrame:
+    """The ACTIONS by which moves are judged: the delivery's; of a release, which brings none, those believed now."""
+    if ingest["kind"] == "release":
+        return quarantine.actions_believed(taking, ingest["symbols"], ingest["window_start"], ingest["window_end"])
+    return ACTIONS.empty() if said is None else said.actions
+
+
 def _check_context(
-    config: Settings, report: RowReport, actions: pd.DataFrame, taking: Acceptance, judged: Judged
+    config: Settings, report: RowReport, actions: pd.DataFrame, taking: Acceptance, judged: Judged, asked: list[str]
 ) -> None:
+    """Judge a batch beside what came before it, also of those of the `asked` symbols that have no bar in it."""
     accepted = report.accepted
     judged.checks.append(report.results)
     if accepted.empty:
         return
     first, last = accepted["ts"].min(), accepted["ts"].max()
-    symbols = accepted["symbol"].unique()
-    context = taking.context(list(symbols), first - CONTEXT, first)
+    symbols = sorted({*accepted["symbol"].unique(), *asked})
+    context = taking.context(symbols, first - CONTEXT, first)
     tail = judged.tail[(judged.tail["ts"] < first) & judged.tail["symbol"].isin(symbols)]
     together = pd.concat([context, tail, accepted]).drop_duplicates(["symbol", "ts"], keep="last")
     together = together.sort_values(["symbol", "ts"], ignore_index=True)
@@ -162,11 +172,28 @@ def _judge(config: Settings, ingest: Row, judged: Judged, taking: Acceptance, be
     # What a person releases is meant to change what was believed.
     restatement_budget = 1.0 if ingest["kind"] == "release" else config.restatement_budget
     night = checks.check_night(facts, config.quarantine_budget, config.min_rows_ratio, restatement_budget)
-    judged.evidence = [*checks.combined(judged.checks), *night]
+    covered = [_coverage(config, ingest, taking)] if ingest["kind"] == "night" else []
+    judged.evidence = [*checks.combined(judged.checks), *night, *covered]
     failed = [check for check in judged.evidence if not check.passed and check.severity == "fail"]
     if failed:
         raise _suite_failed(failed)
     return judged.evidence
+
+
+def _coverage(config: Settings, ingest: Row, taking: Acceptance) -> CheckResult:
+    """Who of the universe has no bar of the night: its listed members, else the symbols asked for, else all active."""
+    as_of, asked = _as_of(ingest), set(ingest["symbols"] or [])
+    session = sessions.session_of(config.calendar, pd.Series([as_of])).iloc[0].date()
+    before = _session_before(config.calendar, as_of)
+    active = taking.rows("symbols_of_two_sessions", {"before": before, "as_of": as_of, "session": session})
+    members = {row["symbol"] for row in taking.rows("members_of_session", {"session": session})}
+    tonight = {row["symbol"] for row in active if row["tonight"]}
+    if members:
+        return checks.check_coverage(members & asked if asked else members, tonight, "members of the universe")
+    if asked:
+        return checks.check_coverage(asked, tonight, "symbols of AFTERBELL_SYMBOLS")
+    yesterday = {row["symbol"] for row in active if row["before"] and row["active"]}
+    return checks.check_coverage(yesterday, tonight, "symbols with a bar in the session before")
 
 
 def _batches(store: Store, parts: list[Landed]) -> Iterator[pd.DataFrame]:

@@ -125,6 +125,15 @@ def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None
     assert schema["items"]["enum"] == list(HORIZONS)
 
 
+def test_the_week_has_its_backup_whatever_became_of_the_years_and_the_run_fails_with_them(bag: DagBag) -> None:
+    dag = bag.dags["warehouse_maintenance"]
+    assert (dag.get_task("back_up").trigger_rule, dag.get_task("back_up").upstream_task_ids) == ("all_done", {"retain"})
+    # Airflow takes the state of a run from its last tasks.
+    assert [task.task_id for task in dag.leaves] == ["summary"]
+    assert dag.get_task("summary").trigger_rule == "all_success"
+    assert {"partitions", "retain", "verify", "prune"} <= dag.get_task("summary").upstream_task_ids
+
+
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "dags").glob("*.py")), ids=lambda path: path.name)
 def test_a_dag_file_is_only_the_order_of_tasks(path: Path) -> None:
     assert len(path.read_text().splitlines()) < MAX_LINES

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from ml.__main__ import main
 from ml.errors import BackupError, SettingsError
 from ml.io import backup
 from ml.io.warehouse import Warehouse, partitions
@@ -123,6 +124,25 @@ def test_dumps_that_nobody_could_verify_do_not_fill_the_disk(
     dumps = list((stack_settings.home / "backups").glob("*.dump"))
     assert len(dumps) == 2  # the newest of before, and the new one
     assert not any(backup.manifest(dump)["verified_at"] for dump in dumps)
+
+
+def test_a_long_reader_keeps_a_year_where_it_is_and_the_backup_is_made(
+    stack_settings: Settings, warehouse_dsn: str, reader_dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accept_night(warehouse_dsn, "2013-01-03 21:00+00")
+    with closing(psycopg2.connect(reader_dsn)) as reader:
+        reader.cursor().execute("select count(*) from serving.bars")  # and its transaction stays open
+        assert main(["maintenance", "--keep-sessions", "1"]) == 2
+    assert "in use by somebody else" in capsys.readouterr().err
+    told = seen(reader_dsn, LOG)
+    assert [(task, done) for task, done, _ in told if task != "partitions"] == [
+        ("retention", False),
+        ("backup", True),
+        ("verify", True),
+        ("prune", True),
+    ]
+    [dump] = (stack_settings.home / "backups").glob("*.dump")
+    assert backup.manifest(dump)["verified_at"]
 
 
 def test_no_backup_at_all_cannot_be_kept(stack_settings: Settings) -> None:

@@ -146,6 +146,27 @@ def test_the_next_night_asks_for_the_last_sessions_and_restates_what_the_vendor_
     assert seen(reader_dsn, close.format(f"serving.bars_as_known('{known['known_at']}')")) == [(before,)]
 
 
+def test_a_symbol_that_is_missing_in_the_whole_delivery_is_told_to_be_silent(
+    vendor: Vendor, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch, HISTORY_START="2014-05-01")
+    quiet = bars()
+    quiet = quiet[(quiet["symbol"] != "CCC") | (quiet["date"] < LATELY)]
+    for session in (EVE, LAST):
+        evening(vendor, session, quiet)
+        night()
+    assert len(asked(vendor, "/2014-08-22/2014-08-29")) == len(SYMBOLS)
+    told = dict(
+        seen(
+            reader_dsn,
+            "select check_name, observed from serving.data_quality where not passed"
+            " and ingest_id = (select max(ingest_id) from serving.ingest_runs)",
+        )
+    )
+    assert told["silent symbols"] == "1 of 6 symbols, first CCC, last seen 2014-08-21"
+    assert told["coverage of the universe"] == "1 of 6 symbols of AFTERBELL_SYMBOLS, first CCC"
+
+
 def test_a_ticker_renamed_between_two_nights_keeps_its_history(
     vendor: Vendor, stack_settings: Settings, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

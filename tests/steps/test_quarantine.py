@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pandas as pd
 import pytest
 
 from ml.errors import FrameError, SettingsError
+from ml.io.store import Store
 from ml.io.warehouse import Warehouse, deliveries
 from ml.io.warehouse import quarantine as kept
-from ml.settings import settings
-from ml.steps import ingest, quarantine, validate
+from ml.settings import Settings, settings
+from ml.stack.waiting import wait_until
+from ml.steps import features, ingest, keep, quarantine, validate
+from ml.steps.night import asked_for
 from tests.steps.market import invented, seen, write
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -21,6 +25,10 @@ FIRST, LAST = pd.Timestamp("2014-05-01"), pd.Timestamp("2014-08-29")
 CROOKED, HALTED = pd.Timestamp("2014-06-02"), pd.Timestamp("2014-06-03")
 STATES = "select symbol, session::text, state, reviewed_by, why from serving.quarantine order by 1, 2, close"
 BARS = "select symbol, ts::date::text, high, close from serving.bars where symbol = 'AAA' and ts::date = '2014-06-02'"
+WAITING = (
+    "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
 ANN: dict[str, Any] = {"why": "the exchange confirms it", "reviewed_by": "ann"}
 
 
@@ -63,6 +71,27 @@ def test_a_released_row_becomes_a_bar_at_once_and_is_never_refused_again(folder:
     night()
     assert seen(reader_dsn, "select quarantined_rows, inserted_rows, restated_rows from serving.ingest_runs "
                             "order by ingest_id") == [(2, 3 * 85 - 2, 0), (0, 1, 0), (1, 0, 0)]  # fmt: skip
+
+
+def test_the_night_that_is_computed_anew_sees_the_released_row_and_the_old_one_is_replayed_without_it(
+    folder: Path, stack_settings: Settings
+) -> None:
+    before = features.run(**night())
+    quarantine.review("release", symbols=["AAA"], reason="high below close", **ANN)
+    announced = quarantine.take_in()
+    assert announced is not None
+    # As a run of equity_features finds it that the announcement has started.
+    after = features.run(**asked_for("equity", announced["as_of"], None))
+    assert (after["as_of"], after["known_at"]) == (before["as_of"], announced["known_at"])
+    assert after["snapshot"] != before["snapshot"]
+    assert _sessions_of_aaa(after) == _sessions_of_aaa(before) | {CROOKED.date()}
+    replayed = asked_for("equity", announced["as_of"], before["known_at"])
+    assert features.run(**replayed)["snapshot"] == before["snapshot"]
+
+
+def _sessions_of_aaa(keys: dict[str, str]) -> set[date]:
+    adjusted = Store(settings().store_root).get(keep.adjusted("equity", keys["snapshot"]))
+    return set(adjusted.loc[adjusted["symbol"] == "AAA", "ts"].dt.date)
 
 
 def test_taking_in_twice_or_with_nothing_to_take_in_changes_nothing(folder: Path, reader_dsn: str) -> None:
@@ -112,6 +141,27 @@ def test_a_release_keeps_the_actions_that_are_believed(folder: Path, reader_dsn:
     assert seen(reader_dsn, "select ex_date::text, kind, value from serving.actions") == [
         ("2014-06-02", "dividend", 0.5)
     ]
+
+
+def test_an_action_that_a_night_brings_while_a_release_is_on_its_way_is_kept(folder: Path, reader_dsn: str) -> None:
+    night()
+    quarantine.review("release", symbols=["AAA"], reason="high below close", **ANN)
+    warehouse = Warehouse(settings().require_warehouse_dsn())
+    with ThreadPoolExecutor(1) as pool:
+        with (
+            warehouse.transaction() as transaction
+        ):  # stands for the night, which holds the bars' lock as it is taken in
+            transaction.lock("market.bars")
+            release = pool.submit(quarantine.take_in)
+            assert wait_until(lambda: seen(reader_dsn, WAITING) == [(1,)], 60)
+            transaction.execute("incoming_actions")
+            paid = pd.DataFrame([{"symbol": "AAA", "ex_date": "2014-06-02", "kind": "dividend", "value": 0.5}])
+            transaction.copy("incoming_actions_copy", paid)
+            known_at = transaction.one("knowledge_instant")["known_at"]
+            transaction.execute("actions_insert", {"known_at": known_at, "ingest_id": 1})
+        assert release.result() is not None
+    assert seen(reader_dsn, BARS) == [("AAA", "2014-06-02", 50.5, 51.0)]
+    assert seen(reader_dsn, "select ex_date::text, value from serving.actions") == [("2014-06-02", 0.5)]
 
 
 def test_a_release_may_change_a_bar_that_was_believed(folder: Path, reader_dsn: str) -> None:

@@ -123,6 +123,34 @@ def test_a_reference_says_no_more_than_it_says_now(
     assert features.run("equity", first["as_of"], first["known_at"]) == first
 
 
+def test_members_without_a_bar_of_the_night_are_named(
+    folder: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coverage = (
+        "select passed, observed from serving.data_quality where check_name = 'coverage of the universe'"
+        " order by ingest_id desc limit 1"
+    )
+
+    def told() -> tuple[object, ...]:
+        validate.run(ingest.run()["ingest_id"])
+        [line] = seen(reader_dsn, coverage)
+        return line
+
+    settled(monkeypatch, MIN_ROWS_RATIO="0")
+    assert told() == (True, "0 of 3 symbols with a bar in the session before")
+    frame = few()
+    other = frame[(frame["symbol"] == "BBB") & (frame["date"] < LAST)].assign(symbol="DDD")
+    write(folder, pd.concat([frame, other]))
+    assert told() == (False, "1 of 4 symbols with a bar in the session before, first DDD")
+    settled(monkeypatch, SYMBOLS="AAA,DDD,EEE")
+    assert told() == (False, "2 of 3 symbols of AFTERBELL_SYMBOLS, first DDD, EEE")
+    lines = "symbol,from,to\nAAA,,\nDDD,,2014-08-29\nEEE,,\nFFF,,\n"
+    settled(monkeypatch, SYMBOLS="", UNIVERSE_PATH=listed(folder, "universe.csv", lines))
+    assert told() == (False, "2 of 3 members of the universe, first EEE, FFF")
+    settled(monkeypatch, SYMBOLS="AAA,BBB,EEE")
+    assert told() == (False, "1 of 2 members of the universe, first EEE")
+
+
 def tonight(keys: Keys) -> list[str]:
     """Whom the night's predictions are about."""
     frame = Store(settings().store_root).get(keep.tonight("equity", DEFAULT_SET.digest, keys["snapshot"]))

@@ -1,5 +1,7 @@
 """python -m tests.study.adjustment FILE: do our adjusted returns agree with a source's adjusted closes?
 
+Prints the comparison with every exception and its reason; exit status 1 when one is left unexplained.
+
 FILE is Parquet in long form: symbol, date, open, high, low, close (raw), adj_close, volume, dividend, split.
 Both sides are intervals: a number written with four decimals, and held in single precision where its
 column is, stands for all numbers that are written so. Returns agree when the intervals meet. Nothing
@@ -26,6 +28,7 @@ Reals = npt.NDArray[np.float64]
 CALENDAR = "XNYS"
 TICKS = (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001)
 RATIOS = tuple(sorted({n / d for n in range(1, 51) for d in range(1, 6)} - {1.0} | {1 / n for n in range(2, 51)}))
+UNEXPLAINED = "unexplained"
 _ARITHMETIC = 1e-12
 _NEARBY = 5
 _MOVE = 0.1
@@ -168,7 +171,7 @@ def reasons(result: Study) -> pd.Series:
         day = result.days.loc[[row]]
         around = result.days.loc[row - _NEARBY : row + _NEARBY]
         around = around[(around["symbol"] == day["symbol"].item()) & (around.index != row)]
-        found[row] = next((told for rule in RULES if (told := rule(day, around))), "unexplained")
+        found[row] = next((told for rule in RULES if (told := rule(day, around))), UNEXPLAINED)
     return pd.Series(found, index=result.exceptions.index, dtype="str")
 
 
@@ -185,7 +188,7 @@ def report(result: Study) -> str:
         f"rounding: close within {days['close_width'].min():.6f} to {days['close_width'].max():.6f},"
         f" adj_close within {days['adj_width'].min():.6f} to {days['adj_width'].max():.6f}",
         f"agree: {days['agrees'].sum():,} of {len(days):,}, with an action {acted['agrees'].sum():,} of {len(acted):,}",
-        f"exceptions: {len(exceptions)}, of which unexplained: {(why == 'unexplained').sum()}",
+        f"exceptions: {len(exceptions)}, of which unexplained: {(why == UNEXPLAINED).sum()}",
         f"(with 1 - cash / close before instead, {(~meets(days, scaled, days['ratio'])).sum():,} days would disagree)",
         f"actions that adjustment leaves out: {len(result.unusable)}",
     ]
@@ -195,5 +198,16 @@ def report(result: Study) -> str:
     return "\n".join(lines)
 
 
+def main(arguments: list[str]) -> int:
+    """The exit status: 1 when an exception is left unexplained, 2 without one file to read."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_file():
+        found = f"{arguments[0]}, which is no file" if len(arguments) == 1 else f"{len(arguments)} arguments"
+        print(f"Found {found}; expected one Parquet file. Use: make study data=FILE", file=sys.stderr)
+        return 2
+    result = study(pd.read_parquet(arguments[0]))
+    print(report(result))
+    return int((reasons(result) == UNEXPLAINED).any())
+
+
 if __name__ == "__main__":
-    print(report(study(pd.read_parquet(Path(sys.argv[1])))))
+    sys.exit(main(sys.argv[1:]))

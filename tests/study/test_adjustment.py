@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.equity.panels import closes
-from tests.study.adjustment import half_width, reasons, report, study
+from tests.study.adjustment import half_width, main, reasons, report, study
 
 
 def source(
@@ -53,6 +55,20 @@ def test_a_split_that_adj_close_counts_on_a_wrong_date_is_told() -> None:
     early = right.assign(adj_close=right["adj_close"] / np.where(right.index == 0, 2, 1))
     (reason,) = reasons(study(early))
     assert "wrong date" in reason
+
+
+def test_an_exception_without_a_reason_is_printed_and_fails_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = source(CLOSE, dividend={6: 0.31})
+    explained = source(CLOSE, split={2: 2.0}).assign(split=1.0)
+    wrong = right.assign(adj_close=right["adj_close"] + 0.0003 * (right.index == 3))
+    for name, prices, status in (("right", right, 0), ("explained", explained, 0), ("wrong", wrong, 1)):
+        prices.to_parquet(tmp_path / name)
+        assert main([str(tmp_path / name)]) == status, name
+    assert "exceptions: 2, of which unexplained: 2" in capsys.readouterr().out
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert "make study data=FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("value", "slip"), [(0.9, False), (2.0, True)])

@@ -7,6 +7,7 @@ What looks odd only beside other bars is told as a warning. The night is judged 
 from ml.equity.checks.actions import check_actions
 from ml.equity.checks.context import check_context
 from ml.equity.checks.night import NightFacts, check_night
+from ml.equity.checks.presence import check_coverage
 from ml.equity.checks.report import CheckResult, combined
 from ml.equity.checks.rows import RowReport, check_rows, never_bars, to_bars
 
@@ -16,6 +17,7 @@ __all__ = [
     "RowReport",
     "check_actions",
     "check_context",
+    "check_coverage",
     "check_night",
     "check_rows",
     "combined",

@@ -1,6 +1,8 @@
-"""Bars that are not there: symbols that fell silent, sessions that hold fewer bars than those before. Warnings."""
+"""Bars that are not there: symbols that fell silent, thin sessions, and who is missing tonight. All warnings."""
 
 from __future__ import annotations
+
+from collections.abc import Set
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ LEAST_COVERAGE = 0.9
 USUAL = 20
 LEAST_USUAL = 5
 """Sessions before that are needed to say what is usual."""
+NIGHT_SUITE = "night"
+NAMED = 20
 
 
 def check_presence(bars: pd.DataFrame, first: pd.Timestamp, calendar: str) -> list[CheckResult]:
@@ -32,6 +36,23 @@ def check_presence(bars: pd.DataFrame, first: pd.Timestamp, calendar: str) -> li
     place = sessions.positions(calendar, bars["ts"])
     judged = int(place[(bars["ts"] >= first).to_numpy()].min(initial=place.max() + 1))
     return [_silent_symbols(bars, place), _thin_sessions(bars, calendar, place, judged)]
+
+
+def check_coverage(wanted: Set[str], tonight: Set[str], what: str) -> CheckResult:
+    """A warning that names the first of the `wanted` symbols that have no bar `tonight`; `what` they are, in words."""
+    symbols = sorted(wanted)
+    rule = Rule(
+        "coverage of the universe",
+        "symbol",
+        gxe.ExpectColumnValuesToBeBetween,
+        {"column": "bars", "min_value": 1},
+        f"a bar of the night's session of all {what}",
+    )
+    bars = pd.DataFrame({"bars": [float(symbol in tonight) for symbol in symbols]}, dtype=np.float64)
+    [outcome] = run(NIGHT_SUITE, bars, [rule])
+    missing = [symbols[row] for row in outcome.rows]
+    named = ", ".join(missing[:NAMED])
+    return counted(NIGHT_SUITE, rule.fault, rule.column, rule.expected, len(missing), len(symbols), what, named)
 
 
 def _silent_symbols(bars: pd.DataFrame, place: Places) -> CheckResult:

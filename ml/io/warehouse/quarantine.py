@@ -84,9 +84,9 @@ def last_night(warehouse: Warehouse, domain: str) -> Row | None:
     return warehouse.row("quarantine_night", {"domain": domain})
 
 
-def actions_believed(warehouse: Warehouse, symbols: Sequence[str], first: date, last: date) -> pd.DataFrame:
+def actions_believed(source: Asked, symbols: Sequence[str], first: date, last: date) -> pd.DataFrame:
     """ACTIONS of `symbols` from `first` to `last` as they are believed now."""
-    rows = warehouse.rows("actions_believed", {"symbols": list(symbols), "first": first, "last": last})
+    rows = source.rows("actions_believed", {"symbols": list(symbols), "first": first, "last": last})
     return ACTIONS.cast(pd.DataFrame(rows, columns=list(ACTIONS.columns)))
 
 

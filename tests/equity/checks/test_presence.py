@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ml.equity.checks import CheckResult
-from ml.equity.checks.presence import check_presence
+from ml.equity.checks.presence import check_coverage, check_presence
 from tests.equity.panels import CALENDAR, bars_of, closes
 
 
@@ -55,3 +55,12 @@ def test_the_first_sessions_of_all_have_nothing_usual_to_compare_with() -> None:
     growing = {f"S{i}": [None] * i + [1.0] * (6 - i) for i in range(3)}
     _, thin = checked(bars_of(**growing), first=0)
     assert thin.passed
+
+
+def test_members_without_a_bar_of_the_night_are_counted_and_the_first_of_them_named() -> None:
+    result = check_coverage({f"S{i:02}" for i in range(30)}, {"S00", "S02", "OTHER"}, "members")
+    assert (result.severity, result.passed, result.unexpected, result.judged) == ("warn", False, 28, 30)
+    assert result.observed.startswith("28 of 30 members, first S01, S03, S04, ")
+    assert result.observed.endswith("S21")
+    assert check_coverage({"A", "B"}, {"A", "B", "C"}, "members").passed
+    assert check_coverage(set(), {"A"}, "members").passed
