@@ -52,11 +52,24 @@ def _instant(name: str, text: str) -> datetime:
 
 
 def asked_for(domain: str, as_of: str | None, known_at: str | None) -> Keys:
-    """The keys of the night that a form names: a session (or the last accepted one), as known then or now."""
+    """The keys of the night that a form names: a session (or the last accepted one), as known then or now.
+
+    A `known_at` after the last accepted delivery means the instant of that delivery: one that is being taken in just
+    now has got its instant already, and would change the answer once it is there.
+    """
     config = settings()
     close = sessions.parse_as_of(config.calendar, as_of).to_pydatetime() if as_of else None
-    night = last_accepted(Warehouse(config.require_warehouse_dsn()), domain, close)
-    return keys(replace(night, known_at=_past("known_at", known_at)) if known_at else night)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    night = last_accepted(warehouse, domain, close)
+    if not known_at:
+        return keys(night)
+    return keys(replace(night, known_at=min(_past("known_at", known_at), _last_learned(warehouse))))
+
+
+def _last_learned(warehouse: Warehouse) -> datetime:
+    """When the last delivery of any kind was taken in; there is one. No earlier instant ever gets another answer."""
+    known_at: datetime = warehouse.rows("knowledge_last")[0]["known_at"]
+    return known_at.astimezone(UTC)
 
 
 def _past(name: str, text: str) -> datetime:

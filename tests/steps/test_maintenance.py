@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from ml.__main__ import main
-from ml.errors import BackupError, SettingsError
+from ml.errors import BackupError, SettingsError, SuiteFailed
 from ml.io import backup
-from ml.io.warehouse import Warehouse, partitions
+from ml.io.warehouse import Warehouse, acceptance, partitions
+from ml.io.warehouse.connection import Row
 from ml.settings import Settings, settings
-from ml.steps import maintenance
-from tests.steps.market import seen
+from ml.steps import backfill, ingest, maintenance, validate
+from tests.steps.market import bars, seen, write
 
 LOG = "select task, succeeded, result from serving.maintenance order by maintenance_id"
+EVERYTHING = "select symbol, ts, close, known_at from serving.bars order by symbol, ts"
+ARCHIVED = "select relname from pg_class where relnamespace = 'archive'::regnamespace and relname ~ '^bars_1d_....$'"
 
 
 def accept_night(dsn: str, as_of: str) -> None:
@@ -148,3 +151,74 @@ def test_a_long_reader_keeps_a_year_where_it_is_and_the_backup_is_made(
 def test_no_backup_at_all_cannot_be_kept(stack_settings: Settings) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         maintenance.prune(0)
+
+
+def test_a_backfill_and_the_nights_after_a_retention_by_the_form_bring_the_archived_year_back(
+    market: Path, warehouse_dsn: str, reader_dsn: str
+) -> None:
+    revisions = "select symbol_id, ts, close from market.bar_revisions"
+    source = bars()
+    _night()
+    before = seen(reader_dsn, EVERYTHING)
+    first_close = source["close"].tolist()[0]
+    assert "bars_1d_2013" in maintenance.retain(20)
+    assert len(seen(reader_dsn, EVERYTHING)) < len(before)
+
+    source.loc[0, ["close", "high"]] *= 1.01
+    write(market, source)
+    (chunk,) = backfill.plan("2013-01-02", "2013-01-31")
+    done = backfill.run(**chunk, attempt="one")
+    assert (done["inserted"], done["restated"]) == ("0", "1"), "compared with what was believed"
+    assert seen(warehouse_dsn, ARCHIVED) == []
+    assert [close for _, _, close in seen(warehouse_dsn, revisions)] == [first_close]
+    after = seen(reader_dsn, EVERYTHING)
+    assert [row[:2] for row in after] == [row[:2] for row in before]
+    assert [row for row, old in zip(after, before, strict=True) if row != old] == [after[0]]
+
+    maintenance.retain(20)
+    assert seen(warehouse_dsn, ARCHIVED) != []
+    assert seen(warehouse_dsn, revisions) == []
+    _night()
+    _night()
+    assert seen(warehouse_dsn, ARCHIVED) == []
+    assert seen(reader_dsn, EVERYTHING) == after
+    assert len(seen(warehouse_dsn, revisions)) == 1
+
+
+def test_a_refused_delivery_of_an_archived_year_brings_it_back_and_changes_nothing_in_it(
+    market: Path, warehouse_dsn: str, reader_dsn: str
+) -> None:
+    _night()
+    before = seen(reader_dsn, EVERYTHING)
+    maintenance.retain(20)
+    rewritten = bars()
+    rewritten[["open", "high", "low", "close"]] *= 1.5
+    write(market, rewritten)
+    with pytest.raises(SuiteFailed, match="known bars that changed"):
+        _night()
+    assert seen(reader_dsn, EVERYTHING) == before
+
+
+def test_years_outside_the_window_of_a_delivery_stay_in_the_archive(
+    stack_settings: Settings, warehouse_dsn: str
+) -> None:
+    accept_night(warehouse_dsn, "2013-01-03 21:00+00")
+    maintenance.retain(3)
+    assert sorted(seen(warehouse_dsn, ARCHIVED)) == [("bars_1d_2010",), ("bars_1d_2011",)]
+    with acceptance.accepting(Warehouse(warehouse_dsn), _window(date(2012, 1, 3), date(2012, 12, 31))):
+        pass
+    assert len(seen(warehouse_dsn, ARCHIVED)) == 2
+    with acceptance.accepting(Warehouse(warehouse_dsn), _window(date(2010, 1, 4), date(2010, 12, 30))):
+        pass
+    assert seen(warehouse_dsn, ARCHIVED) == [("bars_1d_2011",)]
+    with acceptance.accepting(Warehouse(warehouse_dsn), _window(date(2010, 12, 31), date(2010, 12, 31))):
+        pass  # of a market that never closes, that session's bars are of 2011
+    assert seen(warehouse_dsn, ARCHIVED) == []
+
+
+def _window(first: date, last: date) -> Row:
+    return {"ingest_id": 1, "window_start": first, "window_end": last, "symbols": None}
+
+
+def _night() -> None:
+    validate.run(ingest.run()["ingest_id"])

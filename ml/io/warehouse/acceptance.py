@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -47,8 +47,22 @@ class Counts:
 def accepting(warehouse: Warehouse, ingest: Row) -> Iterator[Acceptance]:
     """One transaction under the bars' lock: all that is taken in becomes known at one instant, or nothing does."""
     with warehouse.transaction() as transaction:
-        transaction.lock(_LOCK)
+        _lock_with_all_years(transaction, ingest)
         yield Acceptance(warehouse, transaction, ingest, transaction.one("knowledge_instant")["known_at"])
+
+
+def _lock_with_all_years(transaction: Transaction, ingest: Row) -> None:
+    """Take the bars' lock, with no year of the delivery's window in the archive.
+
+    A year comes back in a commit of its own: what is believed is read beside the transaction (`_believed`), where
+    nothing uncommitted is seen. Somebody may archive it again before the lock is back; then it comes back once more.
+    """
+    transaction.lock(_LOCK)
+    # Of a market that never closes the last session of a year closes in the next one.
+    window = {"first": ingest["window_start"], "last": ingest["window_end"] + timedelta(days=1)}
+    while transaction.execute("archived_years_attach", {"timeframe": TIMEFRAME, **window}):
+        transaction.commit()
+        transaction.lock(_LOCK)
 
 
 def refuse(warehouse: Warehouse, ingest: Row, quarantined: pd.DataFrame, checks: Iterable[Mapping[str, Any]]) -> None:

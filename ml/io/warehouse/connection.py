@@ -72,6 +72,10 @@ class Transaction:
         """The single row of a statement that always has one."""
         return self.rows(name, parameters)[0]
 
+    def commit(self) -> None:
+        """Keep what was done so far, whatever comes of the rest; locks are free again."""
+        self._connection.commit()
+
     def lock(self, name: str) -> None:
         """Wait until this transaction is the only one that holds the lock `name`; freed at its end."""
         self.execute("lock", {"name": name})
