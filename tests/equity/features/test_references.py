@@ -45,7 +45,7 @@ def yang_zhang(n: int) -> pd.Series:
 
 def hurst(n: int, span: int) -> pd.Series:
     spread = log(C / C.shift(span)).rolling(n).std() / R.rolling(n).std()
-    return log(spread) / np.log(span)
+    return pd.Series(log(spread) / np.log(span))
 
 
 def entropy(x: np.ndarray) -> float:
