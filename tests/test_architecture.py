@@ -41,7 +41,7 @@ OUTSIDE = (
 
 HEAVY = (
     *("adbc_driver_postgresql", "exchange_calendars", "great_expectations", "keras", "lightgbm", "matplotlib"),
-    *("mlflow", "numpy", "optuna", "pandas", "polars", "pyarrow", "scipy", "shap", "sklearn", "talib"),
+    *("mlflow", "numba", "numpy", "optuna", "pandas", "polars", "pyarrow", "scipy", "shap", "sklearn", "talib"),
     *("tensorflow", "torch", "xgboost"),
 )
 """Too slow to import each time that Airflow reads a DAG or plugin file."""

@@ -40,7 +40,7 @@ ROGERS = log(H / C) * log(H / OP) + log(L / C) * log(L / OP)
 
 def yang_zhang(n: int) -> pd.Series:
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
-    return (NIGHT.rolling(n).var() + k * DAY.rolling(n).var() + (1 - k) * ROGERS.rolling(n).mean()) ** 0.5
+    return pd.Series((NIGHT.rolling(n).var() + k * DAY.rolling(n).var() + (1 - k) * ROGERS.rolling(n).mean()) ** 0.5)
 
 
 def hurst(n: int, span: int) -> pd.Series:
