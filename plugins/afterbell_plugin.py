@@ -55,7 +55,7 @@ class AfterbellPlugin(AirflowPlugin):
         *(
             {
                 "name": "Data quality",
-                "href": f"{PREFIX}/quality/?run={{RUN_ID}}",
+                "href": f"{PREFIX}/quality/?run={{DAG_ID}}/{{RUN_ID}}",
                 "destination": destination,
                 "url_route": f"quality-{destination}",
             }

@@ -65,14 +65,17 @@ def prediction_series(symbol: str, horizon: str, nights: int = SESSIONS_SHOWN) -
 def ingest_run(ingest_id: int | None = None, attempt: str | None = None) -> Row | None:
     """One delivery with its counts: by number, by the Airflow run that asked for it, or else the last one.
 
-    attempt: what asked for it, or a part of it between slashes: a run in several chunks is `dag/run/first/last`
+    attempt: the run as DAG/RUN; of several deliveries of one run (DAG/RUN/FIRST/LAST) the last one
     """
     return next(iter(_rows("serving_ingest_run", {"ingest_id": ingest_id, "attempt": attempt})), None)
 
 
-def ingest_runs(runs: int = RUNS_SHOWN) -> list[Row]:
-    """The last deliveries, newest first, each with the number of checks that `failed` and that `warned`."""
-    return _rows("serving_ingest_runs", {"runs": runs})
+def ingest_runs(runs: int = RUNS_SHOWN, attempt: str | None = None) -> list[Row]:
+    """The last deliveries, newest first, each with the number of checks that `failed` and that `warned`.
+
+    attempt: an Airflow run as DAG/RUN; then all of its deliveries, however many
+    """
+    return _rows("serving_ingest_runs", {"attempt": attempt, "runs": None if attempt else runs})
 
 
 def checks(ingest_id: int) -> list[Row]:

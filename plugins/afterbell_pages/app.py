@@ -45,6 +45,8 @@ app = FastAPI(
 )
 
 Text = Annotated[str, Query(min_length=1, max_length=100)]
+RunOfDag = Annotated[str, Query(min_length=1, max_length=501)]
+"""DAG/RUN, with up to 250 characters each, as Airflow has them."""
 
 
 @app.middleware("http")
@@ -60,7 +62,8 @@ async def refuse(request: Request, error: HTTPException) -> Response:
     """A browser that is not logged in is sent to the log-in; everyone else gets JSON, all with the same status."""
     if error.status_code in UNAUTHORIZED and "text/html" in request.headers.get("accept", ""):
         root = request.scope.get("app_root_path", "")
-        address = escape(f"{root}{LOGIN}?next={quote(request.url.path)}")
+        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        address = escape(f"{root}{LOGIN}?next={quote(back)}")
         page = (FILES / "login.html").read_text(encoding="utf-8").replace("{{login}}", address)
         return HTMLResponse(page, status_code=error.status_code)
     return await http_exception_handler(request, error)
@@ -142,13 +145,13 @@ def series(symbol: Text) -> dict[str, Any]:
 
 
 @app.get("/api/quality/runs")
-def quality_runs() -> list[dict[str, Any]]:
-    """The last deliveries of bars."""
-    return serving.ingest_runs()
+def quality_runs(run: RunOfDag | None = None) -> list[dict[str, Any]]:
+    """The last deliveries of bars, or all those of one Airflow run."""
+    return serving.ingest_runs(attempt=run)
 
 
 @app.get("/api/quality")
-def quality(ingest: int | None = None, run: Text | None = None) -> dict[str, Any]:
+def quality(ingest: int | None = None, run: RunOfDag | None = None) -> dict[str, Any]:
     """One delivery, its checks and its refused rows: by number, by Airflow run, or else the last one."""
     found = serving.ingest_run(ingest, run)
     if found is None and (ingest is not None or run is not None):

@@ -1,4 +1,4 @@
-// The report on one delivery of bars: ?ingest=NUMBER, ?run=AIRFLOW-RUN, or the last one.
+// The report on one delivery of bars: ?ingest=NUMBER, ?run=DAG/RUN (with a list, when the run has several), or the last.
 
 import { count, date, draw, fixed, instant, longDate, make, price } from "./show.js";
 import { fillBody, fillHead, followAirflowTheme, get } from "./table.js";
@@ -24,6 +24,18 @@ const CHECKS = [
   { name: "Severity", cell: (c) => (c.severity === "fail" ? "stops the night" : "told") },
 ];
 
+const DELIVERIES = [
+  { name: "Sessions", cell: (d) => make("button", { type: "button", class: "link", "data-ingest": d.ingest_id },
+    `${date(d.window_start)} to ${date(d.window_end)}`), head: true },
+  { name: "Delivery", cell: (d) => String(d.ingest_id), number: true },
+  { name: "Status", cell: (d) => badge(d.status === "failed" ? "alarm" : STATUS[d.status][0], STATUS[d.status][1]) },
+  { name: "Checks", cell: trouble },
+  { name: "Received", cell: (d) => count(d.received_rows), number: true },
+  { name: "New", cell: (d) => count(d.inserted_rows), number: true },
+  { name: "Changed", cell: (d) => count(d.restated_rows), number: true },
+  { name: "Refused", cell: (d) => count(d.quarantined_rows), number: true },
+];
+
 const QUARANTINE = [
   { name: "Symbol", cell: (r) => r.symbol ?? "–", head: true },
   { name: "Session", cell: (r) => date(r.session) },
@@ -38,6 +50,10 @@ const QUARANTINE = [
 
 const badge = (kind, word) => make("span", { class: `badge ${kind}` }, word);
 const wide = (text) => make("span", { class: "wide" }, text);
+
+function trouble(run) {
+  return run.failed ? `${run.failed} failed` : run.warned ? `${run.warned} warned` : run.status === "accepted" ? "all passed" : "–";
+}
 
 function result(check) {
   if (check.passed) return badge("good", "passed");
@@ -60,7 +76,7 @@ function summary(run, checks) {
   return make("div", { class: `notice ${kind}` }, [
     make("p", {}, [badge(kind === "bad" ? "alarm" : kind, word), " ",
       make("b", {}, `${KINDS[run.kind] ?? run.kind} as of the close of ${longDate(run.as_of)}`)]),
-    make("p", {}, `${text} ${checks.length} checks: ${failed} failed, ${warned} warned.`),
+    make("p", {}, `${text} ${checks.length} ${checks.length === 1 ? "check" : "checks"}: ${failed} failed, ${warned} warned.`),
     make("dl", { class: "numbers" }, numbers.map(([name, value]) =>
       make("div", {}, [make("dt", {}, name), make("dd", {}, count(value))]))),
     make("p", { class: "muted small wide" },
@@ -101,16 +117,37 @@ function showReport({ run, checks, quarantine }) {
   $("review").hidden = quarantine.length === 0;
   const total = quarantine[0]?.total ?? 0;
   $("more").textContent = total > quarantine.length ? `${count(quarantine.length)} of ${count(total)} rows are shown.` : "";
+  offer(run);
   $("runs").value = String(run.ingest_id);
+  for (const button of $("deliveries").querySelectorAll("button")) {
+    const chosen = button.dataset.ingest === String(run.ingest_id);
+    button.setAttribute("aria-pressed", chosen);
+    button.closest("tr").classList.toggle("chosen", chosen);
+  }
+}
+
+function option(run) {
+  const troubles = run.failed || run.warned ? `, ${trouble(run)}` : "";
+  return make("option", { value: String(run.ingest_id) },
+    `${run.ingest_id} · ${date(run.as_of)} · ${run.kind} · ${STATUS[run.status][1].toLowerCase()}${troubles}`);
 }
 
 function offerRuns(runs) {
   $("filters").hidden = runs.length === 0;
-  $("runs").replaceChildren(...runs.map((run) => {
-    const trouble = run.failed ? `, ${run.failed} failed` : run.warned ? `, ${run.warned} warned` : "";
-    return make("option", { value: String(run.ingest_id) },
-      `${run.ingest_id} · ${date(run.as_of)} · ${run.kind} · ${run.status}${trouble}`);
-  }));
+  $("runs").replaceChildren(...runs.map(option));
+}
+
+// One that is older than those on offer is offered too, when it is shown.
+function offer(run) {
+  if (![...$("runs").options].some((each) => each.value === String(run.ingest_id))) $("runs").append(option(run));
+}
+
+// A backfill brings a delivery for each of its chunks.
+async function listDeliveries() {
+  const run = new URLSearchParams(location.search).get("run");
+  const found = run ? await get(`${API}/runs?run=${encodeURIComponent(run)}`) : [];
+  $("deliveries-section").hidden = found.length < 2;
+  fillBody($("deliveries"), DELIVERIES, found.sort((a, b) => (a.window_start < b.window_start ? -1 : 1)));
 }
 
 async function load(query) {
@@ -132,10 +169,16 @@ async function load(query) {
 
 $("runs").addEventListener("input", () => {
   history.replaceState(null, "", `?ingest=${$("runs").value}`);
+  $("deliveries-section").hidden = true;
   load(location.search);
+});
+$("deliveries").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) load(`?ingest=${button.dataset.ingest}`);
 });
 followAirflowTheme();
 fillHead($("checks"), CHECKS);
+fillHead($("deliveries"), DELIVERIES);
 fillHead($("quarantine"), QUARANTINE);
 // What keeps the list away keeps the report away too, and is told there.
-get(`${API}/runs`).then(offerRuns).catch(() => null).then(() => load(location.search));
+Promise.all([get(`${API}/runs`).then(offerRuns), listDeliveries()]).catch(() => null).then(() => load(location.search));

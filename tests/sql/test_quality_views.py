@@ -63,7 +63,9 @@ def test_a_delivery_is_found_by_its_number_its_attempt_or_as_the_last(book: Conn
     assert number() == 3
     assert number(ingest_id=1) == 1
     assert number(attempt="night two") == 2
-    assert number(attempt="by hand") == 3  # a mapped chunk of that run
+    assert number(attempt="a dag/by hand") == 3  # a mapped chunk of that run
+    assert number(attempt="by hand") is None  # a run of whatever DAG
+    assert number(attempt="a dag/by") is None
     assert number(attempt="night") is None
     assert number(ingest_id=1, attempt="night two") is None
 
@@ -82,6 +84,20 @@ def test_the_list_of_deliveries_tells_what_did_not_pass(book: Connection) -> Non
     shown = [(run["ingest_id"], run["status"], run["failed"], run["warned"]) for run in serving.ingest_runs()]
     assert shown == [(3, "landing", 0, 0), (2, "failed", 1, 2), (1, "accepted", 0, 0)]
     assert [run["ingest_id"] for run in serving.ingest_runs(1)] == [3]
+
+
+def test_all_deliveries_of_a_run_are_listed_and_no_other_dags(book: Connection) -> None:
+    more = {"as_of": NIGHT_1, "kind": "backfill"}
+    insert(
+        book,
+        "market.ingest_runs",
+        {"ingest_id": 4, "attempt": "a dag/by hand/1", **more},
+        {"ingest_id": 5, "attempt": "another dag/by hand/1", **more},
+        {"ingest_id": 6, "attempt": "a dag/by hand too", **more},
+    )
+    listed = serving.ingest_runs(1, "a dag/by hand")
+    assert [(run["ingest_id"], run["window_start"]) for run in listed] == [(4, "2024-01-01"), (3, "2024-01-01")]
+    assert serving.ingest_runs(attempt="a dag/nobody") == []
 
 
 def test_checks_that_stopped_the_night_come_first_and_those_that_passed_last(book: Connection) -> None:
