@@ -38,8 +38,20 @@ def reported(served: Served) -> Served:  # noqa: F811
         insert(
             connection,
             "market.ingest_runs",
-            {"ingest_id": 1, "as_of": NIGHT_1, "attempt": "equity_ingest/manual__one", "window_end": date(2013, 3, 4), **counts},
-            {"ingest_id": 2, "as_of": NIGHT_2, "attempt": "equity_ingest/manual__two", "status": "failed", "known_at": None},
+            {
+                "ingest_id": 1,
+                "as_of": NIGHT_1,
+                "attempt": "equity_ingest/manual__one",
+                "window_end": date(2013, 3, 4),
+                **counts,
+            },
+            {
+                "ingest_id": 2,
+                "as_of": NIGHT_2,
+                "attempt": "equity_ingest/manual__two",
+                "status": "failed",
+                "known_at": None,
+            },
         )
         bars = [("rows", f"check {n}", "close", "warn", True, 0) for n in range(20)]
         told = [("rows", "high below close", "high", "warn", False, 2), ("context", NASTY, "close", "warn", False, 1)]
@@ -176,7 +188,13 @@ def backfilled(reported: Served) -> Served:
         night = {"ingest_id": 3, "as_of": NIGHT_2, "attempt": f"equity_ingest/{RUN}"}
         insert(connection, "market.ingest_runs", night)
         for number, (first, last) in enumerate(SPANS, start=4):
-            chunk = {"ingest_id": number, "as_of": NIGHT_1, "kind": "backfill", "window_start": first, "window_end": last}
+            chunk = {
+                "ingest_id": number,
+                "as_of": NIGHT_1,
+                "kind": "backfill",
+                "window_start": first,
+                "window_end": last,
+            }
             chunk |= {"attempt": f"equity_backfill/{RUN}/{first}/{last}", "received_rows": 105, "inserted_rows": 105}
             if number == 5:
                 chunk |= {"status": "failed", "known_at": None, "inserted_rows": None}
