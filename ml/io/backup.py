@@ -155,13 +155,17 @@ def _scratch(dsn: str) -> Iterator[str]:
         def do(statement: str) -> None:
             cursor.execute(sql.SQL(query(f"backup_scratch_{statement}")).format(database=sql.Identifier(name)))
 
-        do("drop")
+        def drop() -> None:
+            cursor.execute(query("backup_scratch_leave"), {"database": name})
+            do("drop")
+
+        drop()
         do("create")
         try:
             do("close")
             yield make_dsn(dsn, dbname=name)
         finally:
-            do("drop")
+            drop()
 
 
 def _require_createdb(connection: Connection) -> None:

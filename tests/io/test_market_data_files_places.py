@@ -132,11 +132,11 @@ def test_folders_that_promise_nothing_readable_are_only_folders(tmp_path: Path) 
 
 def test_files_that_promise_other_days_are_not_opened(tmp_path: Path) -> None:
     write(tmp_path / "year=2012" / "x.csv", HEADER + row("A", "2012-01-03"))
-    for other in ("year=2011", "year=2013"):
+    for other in ("year=2010", "year=2013"):  # the last days of 2011 may hold the adjusted close before the first
         write(tmp_path / other / "x.csv", "no bars at all")
     asked = Request(date(2012, 1, 1), date(2012, 12, 31))
     assert keys(bars(tmp_path, asked)) == [("A", "2012-01-03")]
-    source = Files(tmp_path).deliver(ALWAYS, {"2011", "2013"})
+    source = Files(tmp_path).deliver(ALWAYS, {"2010", "2013"})
     assert [part.name for part in source] == ["2012"]
 
 

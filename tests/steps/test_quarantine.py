@@ -158,7 +158,7 @@ def test_an_action_that_a_night_brings_while_a_release_is_on_its_way_is_kept(fol
             paid = pd.DataFrame([{"symbol": "AAA", "ex_date": "2014-06-02", "kind": "dividend", "value": 0.5}])
             transaction.copy("incoming_actions_copy", paid)
             known_at = transaction.one("knowledge_instant")["known_at"]
-            transaction.execute("actions_insert", {"known_at": known_at, "ingest_id": 1})
+            transaction.execute("actions_insert", {"known_at": known_at, "ingest_id": 1, "yields": False})
         assert release.result() is not None
     assert seen(reader_dsn, BARS) == [("AAA", "2014-06-02", 50.5, 51.0)]
     assert seen(reader_dsn, "select ex_date::text, value from serving.actions") == [("2014-06-02", 0.5)]
