@@ -39,6 +39,12 @@ from house_rules import DEFAULT_ARGS, PATIENT_ARGS, final_errors
             title="Symbols",
             description="Which symbols, one a line. Empty: AFTERBELL_SYMBOLS, and without those all of the source.",
         ),
+        "universe": Param(
+            False,
+            type="boolean",
+            title="Members of the universe",
+            description="Instead of symbols: all that AFTERBELL_UNIVERSE_PATH lists for any day of the span.",
+        ),
         "start": Param(
             "2013-01-02",
             type="string",
@@ -77,7 +83,13 @@ def equity_backfill() -> None:
             from ml.steps import backfill
 
             return backfill.plan(
-                form["start"], form["end"], form["symbols"] or (), form["chunk"], form["provider"], form["timeframe"]
+                form["start"],
+                form["end"],
+                form["symbols"] or (),
+                form["chunk"],
+                form["provider"],
+                form["timeframe"],
+                form["universe"],
             )
 
     @task(

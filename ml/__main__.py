@@ -21,6 +21,7 @@ BACKFILL: list[tuple[str, dict[str, Any]]] = [
     ("--start", {"required": True, "help": "first day, e.g. 2012-01-03"}),
     ("--end", {"help": "last day; default: the last session that the source has"}),
     ("--symbols", {"default": "", "help": "separated by commas; default: AFTERBELL_SYMBOLS, or all of the source"}),
+    ("--universe", {"action": "store_true", "help": "the members of AFTERBELL_UNIVERSE_PATH instead of symbols"}),
     ("--chunk", {"help": "month, quarter or year; default: a year of few named symbols, else a month"}),
     ("--attempt", {"help": "go on with the backfill that printed this name"}),
 ]
@@ -113,7 +114,7 @@ def backfill(a: argparse.Namespace) -> Any:
     """Take in a span of history, chunk by chunk. Killed, it goes on where it was when given the same --attempt."""
     from ml.steps import backfill
 
-    chunks = backfill.plan(a.start, a.end, a.symbols.split(","), a.chunk)
+    chunks = backfill.plan(a.start, a.end, a.symbols.split(","), a.chunk, universe=a.universe)
     attempt = a.attempt or f"shell/{uuid4().hex}"
     logging.getLogger(__name__).info("%d chunks, --attempt %s", len(chunks), attempt)
     done = [backfill.run(**chunk, attempt=attempt) for chunk in chunks]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.errors import NotRecorded, SettingsError
-from ml.io.market_data import provider
+from ml.io.market_data import provider, universe_file
 from ml.io.market_data.received import Request
 from ml.io.warehouse import Warehouse, deliveries
 from ml.settings import Settings, settings
@@ -37,21 +37,25 @@ def plan(
     chunk: str | None = None,
     provider_name: str | None = None,
     timeframe: str = "1d",
+    universe: bool = False,
 ) -> list[Keys]:
     """The chunks from `start` to `end` (the last session that the source has), oldest first; the arguments of `run`.
 
     symbols: none means AFTERBELL_SYMBOLS, and without those the whole source.
+    universe: instead of them, all that belonged on any day of the span, by the list of AFTERBELL_UNIVERSE_PATH.
     chunk: month, quarter or year; by default a year for up to FEW_SYMBOLS named symbols, else a month.
     SettingsError for another provider than the configured one, an unknown chunk or timeframe, a date that is none,
-    a span without sessions or beyond the source's last one.
+    a span without sessions or beyond the source's last one, symbols beside the universe, no list or nobody on it.
     """
     config = settings()
     _require(timeframe in TIMEFRAMES, f"the timeframe {timeframe!r}", f"one of {', '.join(TIMEFRAMES)}")
     _require(chunk is None or chunk in CHUNKS, f"chunks of a {chunk!r}", f"one of {', '.join(CHUNKS)}")
     _require_configured(config, provider_name)
-    wanted = tuple(sorted({symbol.strip() for symbol in symbols} - {""})) or config.symbols
-    size = chunk or ("year" if 0 < len(wanted) <= FEW_SYMBOLS else "month")
     first, last = _span(config, start, end)
+    named = tuple(sorted({symbol.strip() for symbol in symbols} - {""}))
+    _require(not (named and universe), "symbols and the universe", "one of the two")
+    wanted = _members(config, first, last) if universe else named or config.symbols
+    size = chunk or ("year" if 0 < len(wanted) <= FEW_SYMBOLS else "month")
     return [
         {"start": str(a), "end": str(b), "as_of": as_of.isoformat(), "symbols": ",".join(wanted)}
         for a, b, as_of in _chunks(config.calendar, first, last, size)
@@ -110,6 +114,22 @@ def _chunks(calendar: str, first: date, last: date, size: str) -> Iterator[tuple
     days = pd.DatetimeIndex(closes.index)
     for _, each in closes.groupby(days.to_period(CHUNKS[size])):
         yield each.index[0].date(), each.index[-1].date(), each.iloc[-1]
+
+
+def _members(config: Settings, first: date, last: date) -> tuple[str, ...]:
+    """All that belong on a day from `first` to `last`: a past night needs past members too."""
+    if config.universe_path is None:
+        raise SettingsError(
+            "a backfill of the universe and no AFTERBELL_UNIVERSE_PATH",
+            "a list of its members",
+            "Set AFTERBELL_UNIVERSE_PATH, or name the symbols",
+        )
+    listed = universe_file.read_universe(config.universe_path)
+    begun = listed["valid_from"].isna() | (listed["valid_from"] <= pd.Timestamp(last))
+    left = listed["valid_to"] <= pd.Timestamp(first)
+    members = tuple(sorted(set(listed.loc[begun & ~left, "symbol"])))
+    _require(bool(members), f"no member of the universe from {first} to {last}", "a span in which somebody belongs")
+    return members
 
 
 def _span(config: Settings, start: str, end: str | None) -> tuple[date, date]:

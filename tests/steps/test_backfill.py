@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psycopg2
@@ -65,6 +66,24 @@ def test_the_whole_market_goes_by_the_month_and_few_symbols_by_the_year(
     assert [chunk["symbols"] for chunk in backfill.plan("2013-01-01", "2013-12-31")] == ["CCC,DDD"]
 
 
+def test_the_universe_is_everybody_who_belonged_on_a_day_of_the_span(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match="no AFTERBELL_UNIVERSE_PATH"):
+        backfill.plan("2013-03-01", universe=True)
+    listed = market.parent / "universe.csv"
+    ends = "AAA,,\nBBB,,2013-03-01\nCCC,,2013-03-02\nDDD,2013-03-28,\nEEE,2013-03-29,\nFFF,2013-01-02,2013-02-01\n"
+    listed.write_text(f"symbol,from,to\n{ends}FFF,2013-03-04,2013-03-05\n")
+    monkeypatch.setenv("AFTERBELL_UNIVERSE_PATH", str(listed))
+    monkeypatch.setenv("AFTERBELL_SYMBOLS", "AAA")
+    settings.cache_clear()
+    (chunk,) = backfill.plan("2013-03-01", "2013-03-28", universe=True)
+    assert chunk["symbols"] == "AAA,CCC,DDD,FFF"
+    assert backfill.plan("2013-03-01", "2013-03-28")[0]["symbols"] == "AAA"
+    with pytest.raises(SettingsError, match="symbols and the universe"):
+        backfill.plan("2013-03-01", "2013-03-28", ["AAA"], universe=True)
+
+
 DAYS = st.dates(date(2013, 1, 2), date(2014, 8, 29))
 
 
@@ -93,7 +112,7 @@ def test_chunks_hold_every_session_of_the_span_once(one: date, other: date, size
     ],
 )
 def test_what_cannot_be_filled_in_is_refused_before_anything_is_asked_for(
-    market: Path, asked: dict[str, str], told: str
+    market: Path, asked: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(SettingsError, match=told):
         backfill.plan(**asked)
