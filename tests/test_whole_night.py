@@ -14,10 +14,11 @@ import httpx
 import pytest
 
 from ml.settings import REPOSITORY
-from ml.stack import lifecycle
+from ml.stack import lifecycle, night
 from ml.stack.airflow import ADMIN, VIEWER
-from ml.stack.airflow_api import Airflow
+from ml.stack.airflow_api import Airflow, Run
 from ml.stack.plan import Plan
+from ml.stack.waiting import wait_until
 from tests.plugins.page import check_page
 
 pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(1500)]
@@ -136,4 +137,26 @@ def test_bad_input_fails_at_once_with_its_message_in_the_log(first_night: str, s
     logs = "".join(path.read_text() for path in written)
     assert "2013-12-25, when XNYS holds no session" in logs
     assert "afterbell failure" in logs
+    assert shell("sql", SEEN).stdout == before
+
+
+def test_airflows_own_backfill_makes_a_night_of_each_past_session(first_night: str, shell: Shell, stack: Plan) -> None:
+    before = shell("sql", SEEN).stdout
+    airflow = Airflow(stack.airflow_url, ADMIN, stack.secret("ADMIN_PASSWORD"))
+    # A retraining for each past night would take minutes; the night of 2013-02-01 above has had one.
+    assert shell("airflow", "dags pause --yes equity_retrain").returncode == 0
+    asked = "--dag-id equity_ingest --from-date 2013-02-20 --to-date 2013-02-22 --max-active-runs 1"
+    done = shell("airflow", f"backfill create {asked}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    attempts = "select attempt from serving.ingest_runs where attempt ~ '/backfill_' and status = 'accepted' order by 1"
+    assert wait_until(lambda: len(shell("sql", attempts).stdout.split()) == 2, 300, pause=5), done.stdout
+    runs = [Run(*attempt.split("/")) for attempt in shell("sql", attempts).stdout.split()]
+    seen = [night.follow(airflow, run, stack.home.logs / "tasks", lambda _: None) for run in runs]
+    for each in seen:
+        night.require_success(each)
+        assert {run.dag_id for run in each.runs} == {"equity_ingest", "equity_features", "equity_predict"}
+    # The day of --to-date is not included: its session closes after 00:00 UTC.
+    nights = "select as_of::date, kind from serving.ingest_runs where attempt ~ '/backfill_' order by ingest_id"
+    assert shell("sql", nights).stdout == "2013-02-20,night\n2013-02-21,night\n"
     assert shell("sql", SEEN).stdout == before
