@@ -1,39 +1,81 @@
-"""A connection that dies before its n-th statement, as if the process that holds it had been killed there."""
+"""A blow at the n-th statement: the connection is lost there, or the whole process is gone, as after a kill -9."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from ml.io.warehouse import Warehouse
 from ml.io.warehouse.connection import Transaction
 from ml.stack.postgres import PostgresServer
 
-_WAYS = ("execute", "rows", "copy_rows")
+_WAYS = ("execute", "rows", "copy_rows", "commit")
+Blow = Callable[[Transaction], None]
+
+
+def losing(server: PostgresServer) -> Blow:
+    """The server ends the connection: what the process that holds it did so far is as if it had been killed."""
+
+    def blow(transaction: Transaction) -> None:
+        with server.superuser() as cursor:
+            cursor.execute("select pg_terminate_backend(%s, 5000)", (transaction._connection.info.backend_pid,))
+
+    return blow
+
+
+def dying(_: Transaction) -> None:
+    """kill -9 of this very process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Doom:
-    """Counts the statements of all transactions; before number `at` it has the server end their connection."""
+    """Counts the statements of all transactions, the commit at the end of each among them; strikes before number `at`.
 
-    def __init__(self, server: PostgresServer, at: int | None) -> None:
-        self._server = server
+    A blow after a commit is one before the first statement of the next transaction.
+    """
+
+    def __init__(self, blow: Blow | None, at: int | None) -> None:
+        self._blow = blow
         self._at = at
         self.statements = 0
 
     def strike(self, transaction: Transaction) -> None:
-        if self.statements == self._at:
-            with self._server.superuser() as cursor:
-                cursor.execute("select pg_terminate_backend(%s, 5000)", (transaction._connection.info.backend_pid,))
+        if self.statements == self._at and self._blow is not None:
+            self._blow(transaction)
         self.statements += 1
 
 
 @contextmanager
-def doomed(server: PostgresServer, at: int | None) -> Iterator[Doom]:
-    """Inside, the connection dies before statement `at` (counted from 0); with None all are only counted."""
-    doom = Doom(server, at)
+def doomed(blow: Blow, at: int) -> Iterator[Doom]:
+    """Inside, the blow comes before statement `at` (counted from 0), if there is one."""
+    with _watched(Doom(blow, at)) as doom:
+        yield doom
+
+
+@contextmanager
+def counted() -> Iterator[Doom]:
+    """Inside, statements are only counted."""
+    with _watched(Doom(None, None)) as doom:
+        yield doom
+
+
+@contextmanager
+def _watched(doom: Doom) -> Iterator[Doom]:
+    begun = Warehouse.transaction
+
+    @contextmanager
+    def transaction(self: Warehouse) -> Iterator[Transaction]:
+        with begun(self) as opened:
+            yield opened
+            doom.strike(opened)  # all is said, and nothing of it is there yet
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Warehouse, "transaction", transaction)
         for way in _WAYS:
             patch.setattr(Transaction, way, _struck(doom, getattr(Transaction, way)))
         yield doom

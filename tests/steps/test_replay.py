@@ -1,128 +1,197 @@
 """Whatever comes later, a past night reads the same bars: corrections, actions, renames and kills in any order.
 
-Beside the warehouse stands a model of it in a few dictionaries: what the source said at each delivery.
+Beside the warehouse stands a model of it in dictionaries and plain Python (vendor.py): what was believed after each
+delivery, and what each night makes of it. 25 stories of it are told in every run of the tests; for longer:
+
+    STORIES=1000 python -m pytest tests/steps/test_replay.py -k past_night
+
+What Great Expectations says costs a second a night, and is proved elsewhere. The stories do without it; the deliveries
+that are struck at every statement ask it in earnest, once.
 """
 
 from __future__ import annotations
 
-import copy
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given
+from adbc_driver_postgresql import dbapi
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ml.domain import Night
-from ml.equity import checks, sessions
-from ml.errors import WarehouseUnavailable
-from ml.frames import ACTIONS, BARS, QUARANTINE
-from ml.io.store import Store, frame_digest
-from ml.io.warehouse import Warehouse, acceptance, bars, deliveries
-from ml.settings import Settings, settings
+from ml.equity import sessions, suites
+from ml.equity.checks import actions, context, night, presence, rows
+from ml.equity.suites import Outcome, Rule
+from ml.errors import SuiteFailed, WarehouseUnavailable
+from ml.io.market_data import Request
+from ml.io.store import frame_digest
+from ml.io.warehouse import Warehouse
+from ml.settings import REPOSITORY, Settings, settings
 from ml.stack.postgres import PostgresServer
 from ml.steps import ingest, validate
-from ml.steps.history import History, as_known
+from ml.steps.history import as_known
 from ml.steps.night import parse
 from tests.servers import WarehouseAddress
-from tests.steps.doom import doomed
+from tests.steps import vendor
+from tests.steps.doom import counted, doomed, dying, losing
+from tests.steps.tables import tables
+from tests.steps.vendor import CALENDAR, COMPANIES, DAYS, HEIR, Belief, Source
 
-CALENDAR = "XNYS"
-DAYS = [day.date() for day in sessions.closes(CALENDAR, date(2014, 1, 2), date(2014, 2, 14)).index]
-SYMBOLS = ("AAA", "BBB", "CCC")
-OHLCV = ("open", "high", "low", "close", "volume")
-Values = tuple[float, ...]
-
-
-@dataclass
-class Source:
-    """What a vendor says today. `until` is how many of DAYS it has."""
-
-    until: int = 3
-    bars: dict[tuple[str, date], Values] = field(default_factory=dict)
-    actions: dict[tuple[str, date, str], float] = field(default_factory=dict)
-    renamed: dict[str, date] = field(default_factory=dict)
-
-    def ticker(self, symbol: str, day: date) -> str:
-        return f"{symbol}X" if symbol in self.renamed and day >= self.renamed[symbol] else symbol
-
-    def rows(self) -> pd.DataFrame:
-        """What it delivers, in long form."""
-        found = []
-        for (symbol, day), values in self.bars.items():
-            acted = {kind: v for (s, d, kind), v in self.actions.items() if (s, d) == (symbol, day)}
-            row = {"symbol": self.ticker(symbol, day), "date": day, **dict(zip(OHLCV, values, strict=True))}
-            found.append({**row, "dividend": acted.get("dividend", 0.0), "split": acted.get("split", 1.0)})
-        return pd.DataFrame(found)
-
-    def reference(self) -> pd.DataFrame:
-        """Who is behind the tickers; each symbol is one company whatever it is called."""
-        found = []
-        for symbol in SYMBOLS:
-            day = self.renamed.get(symbol)
-            found.append({"instrument": symbol, "symbol": symbol, "valid_from": None, "valid_to": day})
-            if day:
-                found.append({"instrument": symbol, "symbol": f"{symbol}X", "valid_from": day, "valid_to": None})
-        return pd.DataFrame(found)
+STORIES = int(os.environ.get("STORIES", "25"))
+STATEMENTS = 110
+"""About as many as a night of these stories has."""
 
 
-def _begin(source: Source, until: int) -> None:
-    for day in range(until):
-        for number, symbol in enumerate(SYMBOLS):
-            close = 20.0 + 7 * number + day
-            source.bars.setdefault((symbol, DAYS[day]), (close, close + 1, close - 1, close, 1000.0))
-    source.until = until
+@dataclass(frozen=True)
+class Order:
+    """What is asked of the vendor: `night` as of a day (a later one than it has is its last), or `backfill` of days.
+
+    lone: only one ticker, the first that the vendor has.
+    """
+
+    kind: str = "night"
+    first: int = 0
+    last: int = len(DAYS)
+    lone: bool = False
+
+    def span(self, source: Source) -> tuple[int, int]:
+        """The first and the last of DAYS."""
+        last = min(self.last, source.until - 1)
+        return (0 if self.kind == "night" else min(self.first, last)), last
+
+    def tickers(self, source: Source) -> tuple[str, ...]:
+        return (source.tickers()[0],) if self.lone and self.kind == "backfill" else ()
 
 
-def _extend(source: Source, symbol: str, day: int) -> None:
-    _begin(source, min(source.until + 1 + day % 3, len(DAYS)))
+@dataclass(frozen=True)
+class Kill:
+    """A blow before a statement, and who comes afterwards: the same attempt again, or another one."""
+
+    at: int
+    same_attempt: bool
+    whole_process: bool = False
 
 
-def _correct(source: Source, symbol: str, day: int) -> None:
-    key = (symbol, DAYS[day % source.until])
-    opened, high, low, close, volume = source.bars[key]
-    source.bars[key] = (opened, high + 1, low, close + 0.25, volume)
+@dataclass(frozen=True)
+class Chapter:
+    change: Callable[[Source, str, int], None]
+    company: str
+    day: int
+    order: Order = Order()
+    kill: Kill | None = None
 
 
-def _split(source: Source, symbol: str, day: int) -> None:
-    source.actions[symbol, DAYS[day % source.until], "split"] = 2.0
-
-
-def _pay(source: Source, symbol: str, day: int) -> None:
-    source.actions[symbol, DAYS[day % source.until], "dividend"] = 0.5 + day
-
-
-def _take_back(source: Source, symbol: str, day: int) -> None:
-    for key in [key for key in source.actions if key[0] == symbol]:
-        del source.actions[key]
-
-
-def _rename(source: Source, symbol: str, day: int) -> None:
-    source.renamed.setdefault(symbol, DAYS[day % len(DAYS)])
-
-
-CHANGES: list[Callable[[Source, str, int], None]] = [_extend, _correct, _split, _pay, _take_back, _rename]
-STORY = st.lists(
-    st.tuples(
-        st.sampled_from(CHANGES),
-        st.sampled_from(SYMBOLS),
-        st.integers(0, len(DAYS) - 1),
-        st.none() | st.integers(0, 40),
-    ),
-    min_size=3,
-    max_size=5,
+BACKFILLS = st.builds(
+    lambda one, other, lone: Order("backfill", min(one, other), max(one, other), lone),
+    st.integers(0, len(DAYS) - 1),
+    st.integers(0, len(DAYS) - 1),
+    st.booleans(),
 )
+ORDERS = st.just(Order()) | st.builds(Order, last=st.integers(0, len(DAYS))) | BACKFILLS
+FIRST = Chapter(vendor.extend, "AAA", 0)
+CHAPTERS = st.builds(
+    Chapter,
+    st.sampled_from(vendor.CHANGES),
+    st.sampled_from((*COMPANIES, HEIR)),
+    st.integers(0, len(DAYS) - 1),
+    ORDERS,
+    st.none() | st.builds(Kill, st.integers(0, STATEMENTS), st.booleans()),
+)
+
+
+def carry_out(first: int, last: int, kind: str, tickers: tuple[str, ...], attempt: str) -> Night:
+    """One delivery from the vendor to the bars; the night of its last day, as known afterwards."""
+    if kind == "night":
+        landed = ingest.run(DAYS[last].isoformat(), attempt=attempt)
+    else:
+        request = Request(DAYS[first], DAYS[last], tickers)
+        landed = ingest.land(settings(), kind, sessions.close_of(CALENDAR, DAYS[last]), request, attempt)
+    return parse(**validate.run(landed["ingest_id"]))
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Inside, Great Expectations finds nothing, and is not asked."""
+
+    def nothing(suite: str, frame: pd.DataFrame, rules: list[Rule]) -> list[Outcome]:
+        del suite, frame
+        return [Outcome(rule, True, np.empty(0, dtype=np.int64)) for rule in rules]
+
+    with _asking(nothing):
+        yield
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Inside, what Great Expectations said of some rows is not asked again of the very same rows."""
+    said: dict[tuple[str, str, str], list[Outcome]] = {}
+
+    def ask(suite: str, frame: pd.DataFrame, rules: list[Rule]) -> list[Outcome]:
+        key = (suite, frame_digest(frame), repr(rules))
+        if key not in said:
+            said[key] = in_earnest(suite, frame, rules)
+        return said[key]
+
+    in_earnest = suites.run
+    with _asking(ask):
+        yield
+
+
+@contextmanager
+def _asking(run: Callable[..., list[Outcome]]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for checks in (actions, context, night, presence, rows):
+            patch.setattr(checks, "run", run)
+        yield
+
+
+class Lent:
+    """A connection for reading at full speed that stays open: to open one costs more than what these stories ask."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def cursor(self) -> Any:
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        self._connection.rollback()
+
+
+@contextmanager
+def lent_connections() -> Iterator[None]:
+    """Inside, there is one such connection to each warehouse."""
+    opened: dict[str, Any] = {}
+    connect = dbapi.connect
+
+    def lend(dsn: str) -> Lent:
+        if dsn not in opened:
+            opened[dsn] = connect(dsn)
+        return Lent(opened[dsn])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbapi, "connect", lend)
+        yield
+    for connection in opened.values():
+        connection.close()
 
 
 @dataclass
 class House:
-    """A fresh warehouse, its settings, and the vendor's folder."""
+    """A warehouse, its settings, and the folder where the vendor writes."""
 
     folder: Path
     server: PostgresServer
@@ -132,155 +201,218 @@ class House:
     def warehouse(self) -> Warehouse:
         return Warehouse(self.config.require_warehouse_dsn())
 
-    def deliver(self, source: Source, killed_at: int | None) -> Night:
-        """One night of what the source says; killed before a statement first, if it has that many."""
-        self._write(source)
-        if killed_at is not None:
+    def deliver(self, source: Source, order: Order, kill: Kill | None) -> Night:
+        """Carry an order out; killed first, if the delivery has so many statements."""
+        source.write(self.folder)
+        asked = (*order.span(source), order.kind, order.tickers(source))
+        attempt = uuid4().hex
+        if kill is None:
+            return carry_out(*asked, attempt)
+        if kill.whole_process:
+            _die(kill.at, *asked, attempt)
+        else:
             # What the kill looks like; what it left is what the rest of the test is about.
-            with doomed(self.server, killed_at), suppress(WarehouseUnavailable):
-                self._night()
-        return self._night()
+            with doomed(losing(self.server), kill.at), suppress(WarehouseUnavailable):
+                carry_out(*asked, attempt)
+        return carry_out(*asked, attempt if kill.same_attempt else uuid4().hex)
 
-    def _night(self) -> Night:
-        return parse(**validate.run(ingest.run()["ingest_id"]))
+    def tables(self) -> dict[str, list[str]]:
+        return tables(self.warehouse.dsn)
 
-    def take_in(self, source: Source) -> None:
-        """Land what the source says and take it in without the checks, which write nothing: each costs a second."""
-        self._write(source)
-        ingest_id = int(ingest.run()["ingest_id"])
-        parts = {part.part: part.store_key for part in deliveries.parts(self.warehouse, ingest_id)}
-        store = Store(self.config.store_root)
-        with acceptance.accepting(self.warehouse, deliveries.find(self.warehouse, ingest_id)) as taking:
-            reference = store.get(f"{parts['reference']}/reference")
-            taking.reference(reference)
-            taking.take(checks.to_bars(store.get(f"{parts['2014']}/bars"), CALENDAR))
-            taking.actions(store.get(f"{parts['2014']}/actions"), list(SYMBOLS))
-            taking.finish(QUARANTINE.empty(), [])
+    def adjusted(self, as_of: int, known_at: datetime) -> pd.DataFrame:
+        close = sessions.close_of(CALENDAR, DAYS[as_of]).to_pydatetime()
+        return as_known(self.config, self.warehouse, Night("equity", close, known_at)).adjusted()
 
-    def _write(self, source: Source) -> None:
-        source.rows().to_csv(self.folder / "bars.csv", index=False)
-        source.reference().to_csv(self.folder.parent / "reference.csv", index=False)
 
-    def read(self, night: Night) -> History:
-        return as_known(self.config, self.warehouse, night)
+def _die(at: int, *asked: Any) -> None:
+    """Begin a delivery in a process of its own that kills itself."""
+    code = "import json, sys; from tests.steps.test_replay import die; die(*json.loads(sys.argv[1]))"
+    process = subprocess.run([sys.executable, "-c", code, json.dumps([at, *asked])], cwd=REPOSITORY, check=False)
+    assert process.returncode == -9
+
+
+def die(at: int, first: int, last: int, kind: str, tickers: list[str], attempt: str) -> None:
+    """The delivery of `_die`."""
+    with unchecked(), doomed(dying, at):
+        carry_out(first, last, kind, tuple(tickers), attempt)
 
 
 @pytest.fixture
 def new_house(
     postgres: PostgresServer, new_warehouse: Callable[[], WarehouseAddress], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], House]]:
+) -> Iterator[Callable[..., House]]:
     with pytest.MonkeyPatch.context() as patch:
 
-        def make() -> House:
+        def make(**more: str) -> House:
             home = tmp_path_factory.mktemp("home")
-            (home / "bars").mkdir()
             for name, value in {
                 "HOME": str(home / "var"),
                 "WAREHOUSE_DSN": new_warehouse().dsn,
                 "PROVIDER": "files",
                 "FILES_PATH": str(home / "bars"),
                 "FILES_REFERENCE": str(home / "reference.csv"),
+                "UNIVERSE_PATH": str(home / "universe.csv"),
+                "HISTORY_START": DAYS[0].isoformat(),
                 "RESTATEMENT_BUDGET": "1",
+                "QUARANTINE_BUDGET": "1",
+                "MIN_ROWS_RATIO": "0",
+                **more,
             }.items():
                 patch.setenv(f"AFTERBELL_{name}", value)
             settings.cache_clear()
-            return House(home / "bars", postgres, settings())
+            return House(home, postgres, settings())
 
         yield make
 
 
-def _digest(history: History) -> str:
-    return frame_digest(history.adjusted())
+class Chronicle:
+    """All pasts so far: what was believed at each instant, and what each night read of it."""
 
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._source = Source()
+        self._believed = [Belief()]
+        self._instants: list[datetime] = []
+        self._days: set[int] = set()
+        self._told: dict[tuple[int, int], str] = {}
+        vendor.grow(self._source, 3)
 
-def _believed(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The model's BARS and ACTIONS, under the tickers of today."""
-    last = DAYS[source.until - 1]
+    def live(self, chapter: Chapter) -> None:
+        """Change, delivery, and its night; then the past that was looked at longest ago."""
+        chapter.change(self._source, chapter.company, chapter.day)
+        first, last = chapter.order.span(self._source)
+        tickers = chapter.order.tickers(self._source)
+        known = self._house.deliver(self._source, chapter.order, chapter.kill)
+        self._believed.append(self._believed[-1].after(self._source, DAYS[first], DAYS[last], tickers))
+        self._instants.append(known.known_at)
+        self._days.add(last)
+        self._compare(last, len(self._instants) - 1)
+        self._compare(*next(iter(self._told)))
 
-    def label(symbol: str) -> str:
-        return source.ticker(symbol, last)
+    def look_back(self) -> None:
+        """Every as_of with every known_at: those that no night had, too."""
+        for number in range(len(self._instants)):
+            for day in sorted(self._days | {self._source.until - 1}):
+                self._compare(day, number)
 
-    rows = [
-        {"symbol": label(s), "ts": sessions.close_of(CALENDAR, day), **dict(zip(OHLCV, values, strict=True))}
-        for (s, day), values in source.bars.items()
-    ]
-    acted = [
-        {"symbol": label(s), "ex_date": pd.Timestamp(day), "kind": kind, "value": value}
-        for (s, day, kind), value in source.actions.items()
-    ]
-    actions = ACTIONS.cast(pd.DataFrame(acted, columns=list(ACTIONS.columns)))
-    return (
-        BARS.cast(pd.DataFrame(rows).sort_values(["symbol", "ts"])),
-        actions.sort_values(list(ACTIONS.key), ignore_index=True),
-    )
+    def _compare(self, day: int, number: int) -> None:
+        """With what was believed then, and, to the last byte, with what was read of it before."""
+        found = self._house.adjusted(day, self._instants[number])
+        expected = self._believed[number + 1].adjusted(DAYS[day])
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-12, atol=0)
+        before = self._told.pop((day, number), None)
+        self._told[day, number] = frame_digest(found)
+        assert before in {None, self._told[day, number]}
 
 
 @hypothesis_settings(
-    max_examples=5,
+    max_examples=STORIES,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(story=STORY)
-def test_a_past_night_reads_the_same_whatever_comes_later(new_house: Callable[[], House], story: list[Any]) -> None:
-    house, source = new_house(), Source()
-    _begin(source, 3)
-    nights = [house.deliver(source, None)]
-    told: dict[Night, str] = {nights[0]: _digest(house.read(nights[0]))}
-    for change, symbol, day, killed_at in story:
-        change(source, symbol, day)
-        night = house.deliver(copy.deepcopy(source), killed_at)
-        nights.append(night)
-
-        expected_bars, expected_actions = _believed(source)
-        seen = house.read(night)
-        pd.testing.assert_frame_equal(seen.bars, expected_bars)
-        pd.testing.assert_frame_equal(seen.actions, expected_actions)
-        for past in nights:  # every as_of with what was known at every instant since
-            replayed = Night(past.domain, past.as_of, night.known_at)
-            told.setdefault(replayed, _digest(house.read(replayed)))
-        for past_night, digest in told.items():
-            assert _digest(house.read(past_night)) == digest
+@given(story=st.lists(CHAPTERS, min_size=2, max_size=4))
+@example(
+    story=[
+        Chapter(vendor.reuse, "AAA", 3),
+        Chapter(vendor.split, HEIR, 7, Order(), Kill(60, same_attempt=True, whole_process=True)),
+        Chapter(vendor.pay, "BBB", 2, Order("backfill", 1, 4), Kill(20, same_attempt=True)),
+    ]
+)
+def test_a_past_night_reads_the_same_whatever_comes_later(
+    new_house: Callable[..., House], story: list[Chapter]
+) -> None:
+    with unchecked(), lent_connections():
+        chronicle = Chronicle(new_house())
+        for chapter in [FIRST, *story]:
+            chronicle.live(chapter)
+        chronicle.look_back()
 
 
-def test_a_kill_at_any_statement_leaves_nothing_half_done(new_house: Callable[[], House]) -> None:
-    before, after = Source(), Source()
-    for source in (before, after):
-        _begin(source, 4)
-    _change_everything(after)
+def test_a_landing_killed_at_any_statement_is_whole_when_the_attempt_comes_again(
+    new_house: Callable[..., House],
+) -> None:
     undisturbed = new_house()
-    undisturbed.take_in(before)
-    with doomed(undisturbed.server, None) as counted:
-        undisturbed.take_in(after)
-    expected = _tables(undisturbed)
-    assert counted.statements > 25
-
-    house = new_house()
-    house.take_in(before)
-    seen_before = _tables(house)
-    assert seen_before != expected
-    for at in range(counted.statements):
-        with doomed(house.server, at), pytest.raises(WarehouseUnavailable):
-            house.take_in(after)
-        assert _tables(house) == seen_before, at
-    house.take_in(after)
-    assert _tables(house) == expected
-    house.take_in(after)
-    assert _tables(house) == expected
+    with counted() as count:
+        _land(undisturbed, _after(), "after")
+    landed = undisturbed.tables()
+    assert len(landed["landed_parts"]) == len(("reference", "2014", "members"))
+    for at in range(count.statements + 1):
+        house = new_house()
+        # With the last number the delivery is there, and nobody hears of it.
+        with suppress(WarehouseUnavailable), doomed(losing(house.server), at):
+            _land(house, _after(), "after")
+            assert at == count.statements
+        _land(house, _after(), "after")
+        assert house.tables() == landed, at
 
 
-def _change_everything(source: Source) -> None:
-    """One delivery that writes to every table: new bars, restated ones, actions come and gone, a rename."""
-    _extend(source, "AAA", 0)
-    _correct(source, "AAA", 1)
-    _split(source, "BBB", 2)
-    _rename(source, "CCC", 2)
+@pytest.mark.parametrize("budget", ["1", "0.01"], ids=["taken in", "refused"])
+def test_a_delivery_killed_at_any_statement_leaves_nothing_half_done(
+    new_house: Callable[..., House], budget: str
+) -> None:
+    def judge(ingest_id: str) -> None:
+        with nullcontext() if budget == "1" else pytest.raises(SuiteFailed, match="known bars that changed"):
+            validate.run(ingest_id)
+
+    with remembered(), lent_connections():
+        undisturbed = new_house(RESTATEMENT_BUDGET=budget)
+        _tell(undisturbed, _before(), "before")
+        before = undisturbed.tables()
+        landed = _land(undisturbed, _after(), "after")
+        seen_before = undisturbed.tables()
+        with counted() as count:
+            judge(landed)
+        expected = undisturbed.tables()
+        changed = {name for name in expected if expected[name] != before[name]}
+        assert changed == (TAKEN_IN if budget == "1" else REFUSED)
+        assert count.statements > 40
+
+        house = new_house(RESTATEMENT_BUDGET=budget)
+        _tell(house, _before(), "before")
+        landed = _land(house, _after(), "after")
+        for at in range(count.statements):
+            with doomed(losing(house.server), at), pytest.raises(WarehouseUnavailable):
+                validate.run(landed)
+            assert house.tables() == seen_before, at
+        for _ in range(2):  # the second time as if it had been killed after its commit
+            judge(landed)
+            assert house.tables() == expected
 
 
-def _tables(house: House) -> list[Any]:
-    """All that is believed and was believed, without the instants at which it was learned."""
-    for_ever = Night("equity", datetime(2100, 1, 1, tzinfo=UTC), datetime.now(UTC))
-    known = bars.as_known(house.warehouse, for_ever)
-    tickers = known.tickers.drop(columns="instrument_id")
-    return [frame_digest(frame) for frame in (known.bars, known.actions, tickers)]
+REFUSED = {"check_results", "ingest_runs", "landed_parts", "quarantine"}
+TAKEN_IN = REFUSED | {
+    "actions", "bar_revisions", "bars", "instrument_facts", "sessions", "symbols", "tickers", "universe_members",
+    "instruments",
+}  # fmt: skip
+
+
+def _before() -> Source:
+    """What the vendor says at first."""
+    source = Source(members=[("AAA", None, None), ("BBB", None, DAYS[3])])
+    vendor.grow(source, 4)
+    vendor.split(source, "BBB", 2)
+    vendor.pay(source, "AAA", 1)
+    return source
+
+
+def _after() -> Source:
+    """What it says then: something else of everything that can be said."""
+    source = replace(_before(), called="Corp.", members=[("AAA", None, DAYS[2]), ("CCC", DAYS[1], None)])
+    vendor.take_back(source, "BBB", 0)
+    vendor.extend(source, "AAA", 0)
+    vendor.correct(source, "AAA", 1)
+    vendor.pay(source, "AAA", 3)
+    vendor.rename(source, "CCC", 2)
+    vendor.reuse(source, "BBB", 3)
+    vendor.extend(source, "AAA", 2)
+    source.bars["AAA", DAYS[0]] = (20.0, 10.0, 30.0, 20.0, 1000.0)  # high below low
+    return source
+
+
+def _land(house: House, source: Source, attempt: str) -> str:
+    source.write(house.folder)
+    return ingest.run(attempt=attempt)["ingest_id"]
+
+
+def _tell(house: House, source: Source, attempt: str) -> None:
+    validate.run(_land(house, source, attempt))
