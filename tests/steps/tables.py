@@ -62,7 +62,7 @@ def _names(raw: dict[str, Rows]) -> dict[str, dict[Any, Any]]:
 
 def _told(row: dict[str, Any], names: dict[str, dict[Any, Any]]) -> dict[str, Any]:
     return {
-        column: names[column][value] if column in names else value
+        column: names[column].get(value, "of nothing that is there") if column in names else value
         for column, value in row.items()
         if column not in (*_CLOCKS, *_NUMBERS)
     }

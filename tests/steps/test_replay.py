@@ -305,6 +305,7 @@ class Chronicle:
         assert before in {None, self._told[day, number]}
 
 
+@pytest.mark.timeout(1800 + 20 * STORIES)  # a story that fails is made shorter for five minutes
 @hypothesis_settings(
     max_examples=STORIES,
     deadline=None,
