@@ -49,6 +49,8 @@ def record_version(warehouse: Warehouse, version: ModelVersion) -> None:
         with warehouse.transaction() as transaction:
             transaction.execute("model_version_insert", _jsonb(vars(version)))
     except UniqueViolation as error:
+        if version_trained_for(warehouse, version.training_key) is not None:
+            return  # a twin wrote the very same row while this one was on its way
         raise RegistryError(
             f"version {version.version} of {version.domain}-{version.target} for the second time, in a new registry",
             "the registry that this warehouse has always been used with",
