@@ -5,4 +5,6 @@ values (
     %(domain)s, %(kind)s, %(provider)s, %(source)s, %(as_of)s, %(window_start)s, %(window_end)s, %(symbols)s,
     %(attempt)s, 'landing'
 )
-on conflict (attempt) where status = 'landing' do nothing;
+-- The twin that comes second gets the row of the first; had that one all its parts by then, a row of its own.
+on conflict (attempt) where status = 'landing' do update set attempt = excluded.attempt
+returning *;

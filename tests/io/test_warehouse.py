@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -112,3 +113,16 @@ def test_what_was_never_recorded_is_named(house: Warehouse) -> None:
         models.decision(house, 7)
     with pytest.raises(NotRecorded, match="Found no delivery 7"):
         deliveries.find(house, 7)
+
+
+def test_twins_that_begin_and_end_the_same_delivery_at_once_both_get_one(house: Warehouse) -> None:
+    day = AS_OF.date()
+    delivery = deliveries.Delivery("equity", "release", "files", "twins", AS_OF, day, day, (), "the same attempt")
+
+    def begin_and_end(_: int) -> str:
+        row = deliveries.begin(house, delivery)
+        deliveries.close(house, row["ingest_id"], "d")
+        return str(row["status"])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(begin_and_end, range(200))) == {"landing"}

@@ -44,8 +44,7 @@ def begin(warehouse: Warehouse, delivery: Delivery) -> Row:
     """The row of this delivery in market.ingest_runs: a new one, or the one that the same attempt left unfinished."""
     named = {**vars(delivery), "symbols": list(delivery.symbols) or None}
     with warehouse.transaction() as transaction:
-        transaction.execute("ingest_begin", named)
-        return transaction.one("ingest_under_way", named)
+        return transaction.one("ingest_begin", named)
 
 
 def accepted(warehouse: Warehouse, attempt: str) -> Row | None:

@@ -1,1 +1,0 @@
-select * from market.ingest_runs where attempt = %(attempt)s and status = 'landing';
