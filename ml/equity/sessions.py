@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 
 import exchange_calendars
 import numpy as np
@@ -99,6 +99,7 @@ def table(calendar: str, first: date, last: date) -> pd.DataFrame:
     return pd.DataFrame({"calendar": pd.Series([calendar] * (stop - start), dtype="str")} | columns)
 
 
+@lru_cache(maxsize=8)
 def scheduled(calendar: str, first: date, last: date) -> Schedule:
     """What the exchange's rules said beforehand of the days from `first` to `last`.
 

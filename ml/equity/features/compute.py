@@ -30,16 +30,14 @@ def compute(
     place = sessions.positions(calendar, adjusted["ts"])
     panel = Panel.of(adjusted["symbol"], place, first_index)
     plan = Plan.of([feature.node for feature in feature_set.features])
-    inputs = Inputs.of(adjusted, calendar, place, plan.inputs)
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
-        plan.run(panel, inputs, values, threads)
-    return _framed(adjusted, values, feature_set.names, panel.order)
+        keys = threads.submit(_keys, adjusted, panel.order)
+        plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), values, threads)
+    features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
+    return pd.concat([keys.result(), features], axis=1)
 
 
-def _framed(
-    adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...], order: npt.NDArray[np.int32]
-) -> pd.DataFrame:
+def _keys(adjusted: pd.DataFrame, order: npt.NDArray[np.int32]) -> pd.DataFrame:
     keys = pd.DataFrame({"entity": adjusted["symbol"].take(order).array, "ts": adjusted["ts"].take(order).array})
-    features = pd.DataFrame(values.T, columns=list(names), copy=False)
-    return pd.concat([keys.astype(FEATURE_KEYS), features], axis=1)
+    return keys.astype(FEATURE_KEYS)

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.equity import sessions
+from ml.equity.features.kernels import lanes
 
 Reals = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int32]
 
 BARS = ("open", "high", "low", "close", "volume", "raw_close")
 """Columns of ADJUSTED."""
@@ -61,9 +63,14 @@ class Inputs:
         first = int(place.min())
         return cls(bars, _facts(calendar, first, int(place.max())), place - first)
 
-    def of_rows(self, name: str, rows: slice) -> Reals:
-        """One input of some rows."""
-        return self.bars[name][rows] if name in self.bars else self.facts[name].take(self.session[rows])
+    def at(self, name: str, rows: Places) -> Reals:
+        """One input of the rows of a chunk, of the same shape, NaN where there is none."""
+        out = np.empty(rows.shape)
+        if name in self.bars:
+            lanes.gather(self.bars[name], rows, out)
+        else:
+            lanes.gather_of_session(self.facts[name], self.session, rows, out)
+        return out
 
 
 def _facts(calendar: str, first: int, last: int) -> dict[str, Reals]:

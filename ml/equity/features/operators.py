@@ -13,7 +13,6 @@ from ml.equity.features.kernels import elements, order, pairs, recursions, sums
 from ml.equity.features.nodes import Kind, Node
 
 Reals = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 MAX_WINDOW = 1024
 """Bars; four years of sessions."""
@@ -21,19 +20,10 @@ MAX_SMOOTHING = recursions.BLOCK // 4
 """Bars of a recursive average: such a one has forgotten all but 0.04 % of what it does not see."""
 
 
-@dataclass(frozen=True)
-class Segments:
-    """Symbols laid end to end: symbol s fills the rows edges[s] to edges[s + 1], shape (symbols + 1,).
+Run = Callable[[int, Node, Sequence[Any], Reals], None]
+"""(age, node, its arguments as arrays, where to write); a number is a float if the operator `broadcasts`.
 
-    ages: the index of each one's first row in its own history, shape (symbols,)
-    """
-
-    edges: Indices
-    ages: Indices
-
-
-Run = Callable[[Segments, Node, Sequence[Any], Reals], None]
-"""(segments, node, its arguments as arrays, where to write); a number is a float if the operator `broadcasts`."""
+Arrays are of shape (bars, LANES), and `age` is the index of their first bar in the symbols' histories: see `lanes`."""
 
 
 @dataclass(frozen=True)
@@ -72,51 +62,55 @@ class Operator:
 def _plain(function: Callable[..., object], *kinds: Kind, result: Kind = "series") -> Operator:
     """A NumPy function, term by term."""
 
-    def run(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
+    def run(_: int, __: Node, args: Sequence[Any], out: Reals) -> None:
         function(*args, out=out)
 
     return Operator(kinds or ("series", "series"), run, result=result, broadcasts=True)
 
 
-def _power(_: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
+def _power(_: int, node: Node, args: Sequence[Any], out: Reals) -> None:
     # By hand: NumPy's own power is many times slower.
     np.multiply(args[0], args[0], out=out)
     for _n in range(int(node.params[0]) - 2):
         np.multiply(out, args[0], out=out)
 
 
-def _quotient(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
+def _quotient(_: int, __: Node, args: Sequence[Any], out: Reals) -> None:
     if isinstance(args[1], float):
         np.divide(args[0], args[1], out=out)
     else:
-        elements.quotient(_spread(args[0], out), args[1], out)
+        elements.quotient(_spread(args[0], out).ravel(), args[1].ravel(), out.ravel())
 
 
 def _spread(value: Reals | float, like: Reals) -> Reals:
-    return np.full(len(like), value) if isinstance(value, float) else value
+    return np.full_like(like, value) if isinstance(value, float) else value
 
 
-def _logarithm(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
-    elements.logarithm(args[0], out)
+def _logarithm(_: int, __: Node, args: Sequence[Any], out: Reals) -> None:
+    elements.logarithm(args[0].ravel(), out.ravel())
 
 
 def _compare(kind: int, swap: bool = False) -> Operator:
-    def run(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
-        elements.compare(kind, args[swap], args[not swap], out)
+    def run(_: int, __: Node, args: Sequence[Any], out: Reals) -> None:
+        elements.compare(kind, args[swap].ravel(), args[not swap].ravel(), out.ravel())
 
     return Operator(("series", "series"), run, result="flag")
 
 
-def _invert(_: Segments, __: Node, args: Sequence[Any], out: Reals) -> None:
+def _invert(_: int, __: Node, args: Sequence[Any], out: Reals) -> None:
     np.subtract(1.0, args[0], out=out)
 
 
-def _choose(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-    elements.choose(args[0], args[1], args[2], node.lookback - 1, of.edges, of.ages, out)
+def _choose(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+    elements.choose(args[0].ravel(), args[1].ravel(), args[2].ravel(), out.ravel())
+    # Where all three can be there, so that a value's first bar does not depend on the flag.
+    out[: max(node.lookback - 1 - age, 0)] = np.nan
 
 
-def _shift(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-    elements.shift(args[0], int(node.params[0]), of.edges, out)
+def _shift(_: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+    by = int(node.params[0])
+    out[:by] = np.nan
+    out[by:] = args[0][:-by]
 
 
 def _windowed(params: Sequence[float]) -> int:
@@ -124,8 +118,8 @@ def _windowed(params: Sequence[float]) -> int:
 
 
 def _sums(kind: int, least: int = 2) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-        sums.window_sums(kind, args[0], int(node.params[0]), of.edges, of.ages, out)
+    def run(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+        sums.window_sums(kind, args[0], int(node.params[0]), age, out)
 
     return Operator(("series",), run, (Parameter("window", least),), reach=_windowed)
 
@@ -133,37 +127,37 @@ def _sums(kind: int, least: int = 2) -> Operator:
 def _pair(kind: int, least: int = 2) -> Operator:
     """Of y and x, in this order: the regression is of y on x."""
 
-    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-        pairs.pair_sums(kind, args[1], args[0], int(node.params[0]), of.edges, of.ages, out)
+    def run(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+        pairs.pair_sums(kind, args[1], args[0], int(node.params[0]), age, out)
 
     return Operator(("series", "series"), run, (Parameter("window", least),), reach=_windowed)
 
 
 def _ordered(kind: int, parameter: float = 0.0, extra: tuple[Parameter, ...] = ()) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
+    def run(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
         of_call = node.params[1] if extra else parameter
-        order.window_order(kind, args[0], int(node.params[0]), of_call, of.edges, of.ages, out)
+        order.window_order(kind, args[0], int(node.params[0]), of_call, age, out)
 
     return Operator(("series",), run, (Parameter("window", 1), *extra), reach=_windowed)
 
 
 def _smooth(weight: Callable[[float], float]) -> Operator:
-    def run(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
+    def run(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
         count, first = node.params[0], node.args[0].lookback - 1
-        recursions.smooth(args[0], int(count), weight(count), first, of.edges, of.ages, out)
+        recursions.smooth(args[0], int(count), weight(count), first, age, out)
 
     return Operator(("series",), run, (Parameter("window", 1, MAX_SMOOTHING),), reach=_windowed)
 
 
-def _adapt(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-    recursions.adapt(args[0], args[1], node.lookback - 1, of.edges, of.ages, out)
+def _adapt(age: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+    recursions.adapt(args[0], args[1], node.lookback - 1, age, out)
 
 
-def _streak(of: Segments, node: Node, args: Sequence[Any], out: Reals) -> None:
-    recursions.streak(args[0], int(node.params[0]), of.edges, of.ages, out)
+def _streak(_: int, node: Node, args: Sequence[Any], out: Reals) -> None:
+    recursions.streak(args[0], int(node.params[0]), out)
 
 
-def _of_dates(_: Segments, node: Node, __: Sequence[Any], ___: Reals) -> None:
+def _of_dates(_: int, node: Node, __: Sequence[Any], ___: Reals) -> None:
     raise NotImplementedError(f"{node.operator} is computed over dates, not over symbols")
 
 

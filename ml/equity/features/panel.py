@@ -1,30 +1,38 @@
-"""How a panel's rows lie: by symbol in memory while computing, by date in the result."""
+"""How a panel's rows lie: side by side in lanes while computing, by date in the result."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.equity.features.kernels import dates
-from ml.equity.features.operators import Segments
+from ml.equity.features.kernels import dates, lanes
+from ml.equity.features.kernels.lanes import LANES
 
 Indices = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
 
-CHUNK_ROWS = 65_536
-"""Rows that are computed at a time. Measured: fewer cost more in calls than they save in the cache."""
+MOST_PADDING = 0.25
+"""The share of a chunk's rows that may have no bar in a lane that is used."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some whole symbols: the rows `rows` of the panel; target: where each goes in the result."""
+    """Up to LANES symbols side by side, as kernels want them.
 
-    rows: slice
-    segments: Segments
-    target: Indices
+    age: the index of row 0 in the history of every symbol
+    rows, target: of each bar its row in the panel and its row in the result, NOWHERE where a lane has no bar; both of
+        shape (bars, LANES)
+    together: per row, whether its bars are neighbours in the result
+    """
+
+    age: int
+    rows: Places
+    target: Places
+    together: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -33,38 +41,57 @@ class Panel:
 
     edges: symbol s has the rows edges[s] to edges[s + 1]
     ages: the index of each symbol's first row in its own history
-    order: the panel's row of each row of the result, which is sorted by (ts, symbol); int32, for half the traffic
+    order: the panel's row of each row of the result, which is sorted by (ts, symbol)
     target: the result's row of each row of the panel
     dates: date d has the result's rows dates[d] to dates[d + 1]
     """
 
     edges: Indices
     ages: Indices
-    order: npt.NDArray[np.int32]
-    target: Indices
+    order: Places
+    target: Places
     dates: Indices
 
     @classmethod
     def of(cls, symbol: pd.Series, place: Indices, first_index: pd.Series | None = None) -> Panel:
         """From the symbol and the running number of the session of each row."""
         # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
-        order, target = np.empty(len(place), dtype=np.int32), np.empty_like(place)
+        order, target = np.empty(len(place), dtype=np.int32), np.empty(len(place), dtype=np.int32)
         if len(place):
             dates.by_date(place, order, target)
         codes, symbols = pd.factorize(symbol)
         ages = np.zeros(len(symbols)) if first_index is None else first_index.loc[symbols].to_numpy()
         return cls(_edges(codes), ages.astype(np.int64), order, target, _edges(place[order]))
 
-    def chunks(self) -> list[Chunk]:
-        """All rows, whole symbols together, about CHUNK_ROWS at a time."""
-        ends = np.arange(CHUNK_ROWS, self.edges[-1] + CHUNK_ROWS, CHUNK_ROWS)
-        cuts = np.unique(np.append(np.searchsorted(self.edges, ends, side="right") - 1, [0, len(self.ages)]))
-        return [self._chunk(first, last) for first, last in pairwise(cuts.tolist())]
+    def groups(self) -> Iterator[Indices]:
+        """All symbols, up to LANES together whose histories begin and end at about the same index."""
+        ends = self.ages + np.diff(self.edges)
+        ready: list[int] = []
+        first = last = bars = 0
+        for symbol in np.lexsort((ends, self.ages)).tolist():
+            age, end = int(self.ages[symbol]), int(ends[symbol])
+            if ready:
+                whole = (len(ready) + 1) * (max(last, end) - first)
+                if len(ready) == LANES or whole - bars - (end - age) > MOST_PADDING * whole:
+                    yield np.array(ready)
+                    ready = []
+            if not ready:
+                first, last, bars = age, end, 0
+            ready.append(symbol)
+            last, bars = max(last, end), bars + end - age
+        if ready:
+            yield np.array(ready)
 
-    def _chunk(self, first: int, last: int) -> Chunk:
-        edges = self.edges[first : last + 1]
-        rows = slice(int(edges[0]), int(edges[-1]))
-        return Chunk(rows, Segments(edges - edges[0], self.ages[first:last]), self.target[rows])
+    def chunk(self, symbols: Indices) -> Chunk:
+        """Some symbols side by side."""
+        age, starts = int(self.ages[symbols].min()), self.edges[symbols]
+        begin, lengths = self.ages[symbols] - age, self.edges[symbols + 1] - starts
+        rows = np.empty((int((begin + lengths).max()), LANES), dtype=np.int32)
+        lanes.places(begin, starts, lengths, rows)
+        target = np.where(rows >= 0, self.target.take(rows, mode="clip"), np.int32(lanes.NOWHERE))
+        together = np.empty(len(rows), dtype=np.bool_)
+        lanes.in_line(target, together)
+        return Chunk(age, rows, target, together)
 
 
 def _edges(codes: npt.NDArray[np.int64]) -> Indices:

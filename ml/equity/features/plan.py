@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.equity.features.inputs import INPUTS, Inputs
-from ml.equity.features.kernels import dates
+from ml.equity.features.kernels import dates, lanes
 from ml.equity.features.nodes import NUMBER, Node
 from ml.equity.features.operators import OPERATORS
 from ml.equity.features.panel import Chunk, Panel
@@ -42,15 +42,11 @@ class Stage:
     """What can be computed once the stages before are done: first over symbols, then over dates.
 
     steps: in order, arguments before what uses them; the place of a step is its number
-    columns: those that the steps fill, each with the cross-sectional operator to apply to it ("" for none)
+    across: columns that the steps fill, with the cross-sectional operator to apply to each
     """
 
     steps: tuple[Step, ...]
-    columns: Mapping[int, str]
-
-    def shares(self, count: int) -> list[dict[int, str]]:
-        """The columns, dealt out into `count` hands."""
-        return [dict(list(self.columns.items())[start::count]) for start in range(count)]
+    across: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
@@ -87,15 +83,18 @@ class Plan:
     def run(self, panel: Panel, inputs: Inputs, out: npt.NDArray[np.float32], threads: Executor) -> None:
         """Fill out, shape (roots, rows), rows in the order of the result."""
         table = [*out, *np.empty((self.width - len(out), out.shape[1]), dtype=np.float32)]
-        chunks = panel.chunks()
+        groups = list(panel.groups())
         for stage in self.stages:
-            _wait([threads.submit(self._over_symbols, stage, chunk, inputs, table) for chunk in chunks])
-            _wait([threads.submit(_over_dates, own, table, panel) for own in stage.shares(THREADS)])
+            _wait([threads.submit(self._over_symbols, stage, panel, group, inputs, table) for group in groups])
+            _wait([threads.submit(_over_dates, operator, table[column], panel) for column, operator in stage.across])
         for source, target in self.copies:
             out[target] = out[source]
 
-    def _over_symbols(self, stage: Stage, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> None:
-        """All steps for the symbols of one chunk; the arrays of values that are done are used again."""
+    def _over_symbols(
+        self, stage: Stage, panel: Panel, symbols: npt.NDArray[np.int64], inputs: Inputs, table: Sequence[Column]
+    ) -> None:
+        """All steps for some symbols; the arrays of values that are done are used again."""
+        chunk = panel.chunk(symbols)
         values: list[Any] = []
         free: list[Reals] = []
         with np.errstate(all="ignore"):
@@ -105,11 +104,10 @@ class Plan:
                 else:
                     values.append(self._leaf(step.node, chunk, inputs, table))
                 for column in step.columns:
-                    dates.narrow(values[-1], table[column][chunk.rows])
+                    lanes.scatter(_spread(values[-1], chunk), chunk.target, chunk.together, table[column])
                 for place in step.done:
                     value, values[place] = values[place], 0.0
-                    # Inputs are not ours to write on.
-                    if isinstance(value, np.ndarray) and stage.steps[place].args:
+                    if isinstance(value, np.ndarray):
                         free.append(value)
 
     def _leaf(self, node: Node, chunk: Chunk, inputs: Inputs, table: Sequence[Column]) -> Reals | float:
@@ -117,8 +115,10 @@ class Plan:
         if node.operator == NUMBER:
             return node.value
         if node not in self.columns:
-            return inputs.of_rows(node.operator, chunk.rows)
-        return table[self.columns[node]][chunk.target].astype(np.float64)
+            return inputs.at(node.operator, chunk.rows)
+        out = np.empty(chunk.rows.shape)
+        lanes.gather(table[self.columns[node]], chunk.target, out)
+        return out
 
 
 def _wait(jobs: Sequence[Future[None]]) -> None:
@@ -129,24 +129,24 @@ def _wait(jobs: Sequence[Future[None]]) -> None:
 
 def _value(step: Step, values: Sequence[Any], chunk: Chunk, free: list[Reals]) -> Reals:
     operator = OPERATORS[step.node.operator]
-    rows = chunk.rows.stop - chunk.rows.start
     args = [values[place] for place in step.args]
     if not operator.broadcasts:
-        args = [np.full(rows, arg) if isinstance(arg, float) else arg for arg in args]
-    out = free.pop() if free else np.empty(rows)
-    operator.run(chunk.segments, step.node, args, out)
+        args = [_spread(arg, chunk) for arg in args]
+    out = free.pop() if free else np.empty(chunk.rows.shape)
+    operator.run(chunk.age, step.node, args, out)
     return out
 
 
-def _over_dates(columns: Mapping[int, str], table: Sequence[Column], panel: Panel) -> None:
-    """Put columns into the order of the result, and apply what crosses symbols there, in place."""
-    spare = np.empty(len(panel.order), dtype=np.float32)
-    for column, operator in columns.items():
-        dates.reorder(table[column], panel.order, spare)
-        if operator == "cs_rank":
-            _rank(table[column], panel)
-        elif operator:
-            dates.centre(table[column], panel.dates, operator == "cs_mean")
+def _spread(value: Reals | float, chunk: Chunk) -> Reals:
+    return np.full(chunk.rows.shape, value) if isinstance(value, float) else value
+
+
+def _over_dates(operator: str, column: Column, panel: Panel) -> None:
+    """Apply what crosses symbols to a column in the order of the result, in place."""
+    if operator == "cs_rank":
+        _rank(column, panel)
+    else:
+        dates.centre(column, panel.dates, operator == "cs_mean")
 
 
 def _rank(column: Column, panel: Panel) -> None:
@@ -162,12 +162,12 @@ def _stage(number: int, roots: Sequence[Node], across: Sequence[Node], columns: 
     for column, root in enumerate(roots):
         if root.stage == number and root not in columns:
             keep[root] = (*keep.get(root, ()), column)
-    filled = {column: "" for own in keep.values() for column in own}
+    filled = []
     for node in across:
         if node.stage == number + 1:
             keep[node.args[0]] = (*keep.get(node.args[0], ()), columns[node])
-            filled[columns[node]] = node.operator
-    return Stage(_steps(_needed(keep, columns), keep, columns), filled)
+            filled.append((columns[node], node.operator))
+    return Stage(_steps(_needed(keep, columns), keep, columns), tuple(filled))
 
 
 def _needed(keep: Mapping[Node, tuple[int, ...]], columns: Mapping[Node, int]) -> list[Node]:

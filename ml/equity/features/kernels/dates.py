@@ -1,4 +1,4 @@
-"""Kernels over the symbols of one date, and the way there: rows by symbol become rows by date.
+"""Kernels over the symbols of one date, and the order of dates.
 
 A cross-sectional operator works on a float32 column in the order of the output, (ts, entity), where
 the rows of a date stand together: edges[d] to edges[d + 1]. A symbol without a value takes no part.
@@ -14,9 +14,8 @@ from ml.equity.features.kernels.compiled import compiled
 Reals = npt.NDArray[np.float64]
 Column = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-Order = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
 
-LARGEST = 3.4e38
 _INDEX_BITS = 32
 _LAST = 0x7FFFFFFF
 FLAT = 1e-6
@@ -24,7 +23,7 @@ FLAT = 1e-6
 
 
 @compiled
-def by_date(place: Indices, order: Order, target: Indices) -> None:
+def by_date(place: Indices, order: Places, target: Places) -> None:
     """order: the rows sorted by `place`, equal ones as they come; target: its inverse. Counts; needs no comparisons."""
     first = place.min()
     begin = np.zeros(place.max() - first + 2, dtype=np.int64)
@@ -36,21 +35,6 @@ def by_date(place: Indices, order: Order, target: Indices) -> None:
         target[row] = begin[k]
         order[begin[k]] = row
         begin[k] += 1
-
-
-@compiled
-def narrow(x: Reals, column: Column) -> None:
-    """column = x as float32; what is too large for it, or infinite, becomes NaN."""
-    for row in range(len(x)):
-        column[row] = np.float32(x[row] if abs(x[row]) <= LARGEST else np.nan)
-
-
-@compiled
-def reorder(column: Column, order: Order, spare: Column) -> None:
-    """column[k] = column[order[k]] for all k at once, in place. Faster than to write out of order from the start."""
-    spare[:] = column
-    for k in range(len(order)):
-        column[k] = spare[order[k]]
 
 
 @compiled

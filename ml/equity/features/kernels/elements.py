@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ml.equity.features.kernels.compiled import compiled
 
 Reals = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.int64]
 
 LESS, NOT_GREATER, EQUAL = range(3)
 
@@ -56,7 +56,7 @@ def logarithm(x: Reals, out: Reals) -> None:
 
 
 @compiled
-def _split(bits: Indices, mantissa: Indices, exponent: Indices) -> None:
+def _split(bits: Bits, mantissa: Bits, exponent: Bits) -> None:
     """The bits of doubles as those of a mantissa between sqrt(1/2) and sqrt(2), and of _SHIFT + the exponent."""
     for k in range(len(bits)):
         shifted = bits[k] - _ROOT_HALF
@@ -80,23 +80,8 @@ def compare(kind: int, x: Reals, y: Reals, out: Reals) -> None:
 
 
 @compiled
-def choose(flag: Reals, x: Reals, y: Reals, first: int, edges: Indices, ages: Indices, out: Reals) -> None:
-    """x where the flag is set, y where it is 0.0, NaN where it is NaN and before the index `first`.
-
-    first: where all three can be there, so that a value's first bar does not depend on the flag
-    """
+def choose(flag: Reals, x: Reals, y: Reals, out: Reals) -> None:
+    """x where the flag is set, y where it is 0.0, NaN where it is NaN."""
     for row in range(len(out)):
         value = x[row] if flag[row] != 0.0 else y[row]
         out[row] = value if not np.isnan(flag[row]) else np.nan
-    for s in range(len(ages)):
-        out[edges[s] : min(edges[s] + max(first - ages[s], 0), edges[s + 1])] = np.nan
-
-
-@compiled
-def shift(x: Reals, by: int, edges: Indices, out: Reals) -> None:
-    """The term `by` bars before, NaN where the symbol has none."""
-    for s in range(len(edges) - 1):
-        lo, hi = edges[s], edges[s + 1]
-        begin = min(lo + by, hi)
-        out[lo:begin] = np.nan
-        out[begin:hi] = x[lo : lo + hi - begin]

@@ -6,71 +6,115 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.equity.features.kernels.compiled import compiled
+from ml.equity.features.kernels.lanes import LANES
 
 Reals = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 EXTREME, SINCE, RANK, QUANTILE = range(4)
 
+_BEST, _AT = 0, LANES
+
 
 @compiled
-def window_order(kind: int, x: Reals, window: int, parameter: float, edges: Indices, ages: Indices, out: Reals) -> None:
-    """`kind` over the last `window` terms of each symbol's x; NaN until a window is full.
+def window_order(kind: int, x: Reals, window: int, parameter: float, age: int, out: Reals) -> None:
+    """`kind` over the last `window` terms of each lane; NaN until a window is full.
 
     parameter: for EXTREME and SINCE 1.0 for the greatest and -1.0 for the least, for QUANTILE the share below it
     """
-    for s in range(len(ages)):
-        own, result = x[edges[s] : edges[s + 1]], out[edges[s] : edges[s + 1]]
-        result[: window - 1] = np.nan
-        if kind == EXTREME:
-            _extreme(own, window, ages[s], parameter, result)
-        elif kind == SINCE:
-            _since(own, window, parameter, result)
-        elif kind == RANK:
-            _rank(own, window, result)
-        else:
-            _quantile(own, window, parameter, result)
+    out[: window - 1] = np.nan
+    if kind == EXTREME:
+        _extreme(x, window, age, parameter, out)
+    elif kind == SINCE:
+        _since(x, window, age, parameter, out)
+    else:
+        _one_by_one(kind, x, window, parameter, out)
 
 
 @compiled
 def _greater(one: float, other: float) -> float:
     """The greater of two, NaN when one is."""
-    return one if one >= other or np.isnan(one) else other
+    return one if (one >= other) | np.isnan(one) else other
 
 
 @compiled
 def _extreme(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
+    """By blocks, as sums are."""
+    lanes = x.shape[1]
+    best = np.empty(LANES)
     for block in range(-age % window, len(x), window):
-        best = -np.inf
+        best[:] = -np.inf
         for row in range(block - 1, max(block - window, -1), -1):
-            best = _greater(best, sign * x[row])
+            for k in range(lanes):
+                best[k] = _greater(best[k], sign * x[row, k])
             if row + window - 1 < len(x):
-                out[row + window - 1] = best
-        best = -np.inf
+                for k in range(lanes):
+                    out[row + window - 1, k] = best[k]
+        best[:] = -np.inf
         for row in range(block, min(block + window, len(x))):
-            best = _greater(best, sign * x[row])
-            if row >= window - 1:
-                out[row] = sign * (_greater(best, out[row]) if row < block + window - 1 else best)
+            for k in range(lanes):
+                best[k] = _greater(best[k], sign * x[row, k])
+            if row == block + window - 1:
+                for k in range(lanes):
+                    out[row, k] = sign * best[k]
+            elif row >= window - 1:
+                for k in range(lanes):
+                    out[row, k] = sign * _greater(best[k], out[row, k])
 
 
 @compiled
-def _since(x: Reals, window: int, sign: float, out: Reals) -> None:
-    """Bars since the extreme, 0 for this one; of equal ones the oldest counts."""
-    at, best, missing = -1, 0.0, -1
-    for row in range(len(x)):
-        value = sign * x[row]
-        if np.isnan(value):
-            missing = row
-        if at <= row - window:  # it has left the window
-            at = row - window + 1
-            best = sign * x[at]
-            for k in range(at + 1, row + 1):
-                if sign * x[k] > best:
-                    at, best = k, sign * x[k]
-        elif value > best:
-            at, best = row, value
-        if row >= window - 1:
-            out[row] = row - at if row - missing >= window else np.nan
+def _since(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
+    """Bars since the extreme, 0 for this one; of equal ones the oldest counts. By blocks, in which a NaN is the best."""
+    lanes = x.shape[1]
+    state, tails = np.empty(2 * LANES), np.empty((window, 2 * LANES))
+    for block in range(-age % window, len(x), window):
+        state[:_AT], state[_AT:] = -np.inf, block
+        tails[window - 1] = state
+        for row in range(block - 1, max(block - window, -1), -1):
+            _keep_oldest(x[row], sign, row, state)
+            tail = tails[row + window - 1 - block]
+            for k in range(len(tail)):
+                tail[k] = state[k]
+        state[:_AT], state[_AT:] = -np.inf, block
+        for row in range(block, min(block + window, len(x))):
+            _keep_first(x[row], sign, row, state)
+            if row >= window - 1:
+                tail = tails[row - block]
+                for k in range(lanes):
+                    new, old = state[_BEST + k], tail[_BEST + k]
+                    since = row - (state[_AT + k] if new > old else tail[_AT + k])
+                    out[row, k] = np.nan if np.isnan(new) | np.isnan(old) else since
+
+
+@compiled
+def _keep_oldest(x: Reals, sign: float, row: int, state: Reals) -> None:
+    """Going back: `row` lies before those seen, and counts when it is their equal."""
+    for k in range(len(x)):
+        value, best = sign * x[k], state[_BEST + k]
+        state[_AT + k] = row if value >= best else state[_AT + k]
+        state[_BEST + k] = value if (value >= best) | np.isnan(value) else best
+
+
+@compiled
+def _keep_first(x: Reals, sign: float, row: int, state: Reals) -> None:
+    """Going on: `row` lies behind those seen, and must be better."""
+    for k in range(len(x)):
+        value, best = sign * x[k], state[_BEST + k]
+        state[_AT + k] = row if value > best else state[_AT + k]
+        state[_BEST + k] = value if (value > best) | np.isnan(value) else best
+
+
+@compiled
+def _one_by_one(kind: int, x: Reals, window: int, share: float, out: Reals) -> None:
+    """What goes its own way in each lane."""
+    own, result = np.empty(len(x)), np.empty(len(x))
+    for k in range(LANES):
+        own[:] = x[:, k]
+        if kind == RANK:
+            _rank(own, window, result)
+        else:
+            _quantile(own, window, share, result)
+        for row in range(window - 1, len(x)):
+            out[row, k] = result[row]
 
 
 @compiled

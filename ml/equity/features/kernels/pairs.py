@@ -6,62 +6,86 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.equity.features.kernels.compiled import compiled
+from ml.equity.features.kernels.lanes import LANES
+from ml.equity.features.kernels.sums import FLAT
 
 Reals = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 CORR, COV, BETA, UNEXPLAINED = range(4)
 
-FLAT = 1e-12
-"""A spread below this, or below this share of the level if the level exceeds 1, is rounding, not movement."""
+_CENTRE_X, _CENTRE_Y, _FLOOR_X, _FLOOR_Y, _X, _Y, _XX, _YY, _XY = (i * LANES for i in range(9))
 
 
 @compiled
-def pair_sums(kind: int, x: Reals, y: Reals, window: int, edges: Indices, ages: Indices, out: Reals) -> None:
-    """`kind` over the last `window` pairs of each symbol; NaN until a window is full."""
-    for s in range(len(ages)):
-        lo, hi = edges[s], edges[s + 1]
-        out[lo : min(lo + window - 1, hi)] = np.nan
-        _pair(kind, x[lo:hi], y[lo:hi], window, ages[s], out[lo:hi])
-
-
-@compiled
-def _pair(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> None:
-    tails = np.zeros((window, 5))
-    share = 1.0 / window
+def pair_sums(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> None:
+    """`kind` over the last `window` pairs of each lane; NaN until a window is full. By blocks, as in `sums`."""
+    out[: window - 1] = np.nan
+    lanes = x.shape[1]
+    state, tails = np.empty(9 * LANES), np.zeros((window, 5 * LANES))
+    sums = np.empty(3 * LANES)
     for block in range(-age % window, len(x), window):
-        cx, cy = x[block], y[block]
-        floors = (window * (FLAT * max(1.0, abs(cx))) ** 2, window * (FLAT * max(1.0, abs(cy))) ** 2)
-        sx = sy = sxx = syy = sxy = 0.0
+        _begin(x[block], y[block], window, state)
         for back in range(1, min(window, block + 1)):
-            dx, dy = x[block - back] - cx, y[block - back] - cy
-            sx, sy = sx + dx, sy + dy
-            sxx, syy, sxy = sxx + dx * dx, syy + dy * dy, sxy + dx * dy
-            place = window - 1 - back
-            tails[place, 0], tails[place, 1] = sx, sy
-            tails[place, 2], tails[place, 3], tails[place, 4] = sxx, syy, sxy
-        sx = sy = sxx = syy = sxy = 0.0
+            row, tail = block - back, tails[window - 1 - back]
+            for k in range(lanes):
+                dx, dy = x[row, k] - state[_CENTRE_X + k], y[row, k] - state[_CENTRE_Y + k]
+                state[_X + k] += dx
+                state[_Y + k] += dy
+                state[_XX + k] += dx * dx
+                state[_YY + k] += dy * dy
+                state[_XY + k] += dx * dy
+            for k in range(len(tail)):
+                tail[k] = state[_X + k]
+        state[_X:] = 0.0
         for row in range(block, min(block + window, len(x))):
-            dx, dy = x[row] - cx, y[row] - cy
-            sx, sy = sx + dx, sy + dy
-            sxx, syy, sxy = sxx + dx * dx, syy + dy * dy, sxy + dx * dy
+            for k in range(lanes):
+                dx, dy = x[row, k] - state[_CENTRE_X + k], y[row, k] - state[_CENTRE_Y + k]
+                state[_X + k] += dx
+                state[_Y + k] += dy
+                state[_XX + k] += dx * dx
+                state[_YY + k] += dy * dy
+                state[_XY + k] += dx * dy
             if row >= window - 1:
-                tail = tails[row - block]
-                tx, ty = sx + tail[0], sy + tail[1]
-                xx, yy = sxx + tail[2] - tx * tx * share, syy + tail[3] - ty * ty * share
-                out[row] = _related(kind, window, xx, yy, sxy + tail[4] - tx * ty * share, floors)
+                _about_the_means(state, tails[row - block], 1.0 / window, sums)
+                _relate(kind, window, state, sums, out[row])
 
 
 @compiled
-def _related(kind: int, window: int, xx: float, yy: float, xy: float, floors: tuple[float, float]) -> float:
-    """One result from the sums of squares and of products about the means; NaN where a divisor is FLAT."""
+def _begin(x: Reals, y: Reals, window: int, state: Reals) -> None:
+    for k in range(len(x)):
+        state[_CENTRE_X + k] = x[k]
+        state[_CENTRE_Y + k] = y[k]
+        state[_FLOOR_X + k] = window * (FLAT * max(1.0, abs(x[k]))) ** 2
+        state[_FLOOR_Y + k] = window * (FLAT * max(1.0, abs(y[k]))) ** 2
+    state[_X:] = 0.0
+
+
+@compiled
+def _about_the_means(state: Reals, tail: Reals, share: float, sums: Reals) -> None:
+    """The sums of squares of x, of y, and of their products."""
+    for k in range(len(sums) // 3):
+        tx, ty = state[_X + k] + tail[k], state[_Y + k] + tail[LANES + k]
+        sums[k] = state[_XX + k] + tail[2 * LANES + k] - tx * tx * share
+        sums[LANES + k] = state[_YY + k] + tail[3 * LANES + k] - ty * ty * share
+        sums[2 * LANES + k] = state[_XY + k] + tail[4 * LANES + k] - tx * ty * share
+
+
+@compiled
+def _relate(kind: int, window: int, state: Reals, sums: Reals, out: Reals) -> None:
+    """NaN where a divisor is FLAT."""
     if kind == COV:
-        return xy / (window - 1)
-    if xx < floors[0]:
-        return np.nan
-    if kind == BETA:
-        return xy / xx
-    if kind == UNEXPLAINED:
-        left = yy - xy * xy / xx
-        return 0.0 if left < floors[1] else float(np.sqrt(left / (window - 2)))
-    return np.nan if yy < floors[1] else float(min(max(xy / np.sqrt(xx * yy), -1.0), 1.0))
+        for k in range(len(out)):
+            out[k] = sums[2 * LANES + k] / (window - 1)
+    elif kind == BETA:
+        for k in range(len(out)):
+            out[k] = np.nan if sums[k] < state[_FLOOR_X + k] else sums[2 * LANES + k] / sums[k]
+    elif kind == UNEXPLAINED:
+        for k in range(len(out)):
+            left = sums[LANES + k] - sums[2 * LANES + k] * sums[2 * LANES + k] / sums[k]
+            spread = 0.0 if left < state[_FLOOR_Y + k] else np.sqrt(left / (window - 2))
+            out[k] = np.nan if sums[k] < state[_FLOOR_X + k] else spread
+    else:
+        for k in range(len(out)):
+            flat = (sums[k] < state[_FLOOR_X + k]) | (sums[LANES + k] < state[_FLOOR_Y + k])
+            share = sums[2 * LANES + k] / np.sqrt(sums[k] * sums[LANES + k])
+            out[k] = np.nan if flat else min(max(share, -1.0), 1.0)
