@@ -3,11 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml.equity.features import panel as layout
 from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET, Feature, FeatureSet
 from ml.equity.features.compute import compute
+from ml.equity.features.kernels.lanes import LANES, NOWHERE
+from ml.equity.features.panel import Panel
 from ml.frames import check_features
 from tests.equity.panels import CALENDAR, bars_of, closes, random_bars, unadjusted
 
@@ -106,10 +110,34 @@ def test_a_part_of_the_catalogue_gives_the_same_values() -> None:
     pd.testing.assert_frame_equal(compute(PANEL, part, CALENDAR), COMPUTED[["entity", "ts", *part.names]])
 
 
-def test_chunks_of_any_size_give_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    for rows in (1, 1000, 10**9):
-        monkeypatch.setattr(layout, "CHUNK_ROWS", rows)
-        pd.testing.assert_frame_equal(default(PANEL), COMPUTED)
+@pytest.mark.parametrize("most", [-1.0, 0.0, 1.0], ids=["each alone", "of one length", "all together"])
+def test_values_do_not_depend_on_who_is_computed_beside_whom(monkeypatch: pytest.MonkeyPatch, most: float) -> None:
+    monkeypatch.setattr(layout, "MOST_PADDING", most)
+    pd.testing.assert_frame_equal(default(PANEL), COMPUTED)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 60)), min_size=1, max_size=100), st.sampled_from([0.0, 0.25])
+)
+def test_every_bar_has_one_place_and_few_places_are_empty(histories: list[tuple[int, int]], most: float) -> None:
+    """histories: of each symbol the index of its first bar here, and how many there are."""
+    names = [f"S{i:03d}" for i in range(len(histories))]
+    symbol = pd.Series(np.repeat(names, [bars for _, bars in histories]))
+    session = np.concatenate([np.arange(age, age + bars) for age, bars in histories])
+    panel = Panel.of(symbol, session, pd.Series([age for age, _ in histories], index=names))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "MOST_PADDING", most)
+        groups = list(panel.groups())
+    chunks = [panel.chunk(group) for group in groups]
+    rows = np.concatenate([chunk.rows[chunk.rows != NOWHERE] for chunk in chunks])
+    assert sorted(rows) == list(range(len(symbol)))
+    for group, chunk in zip(groups, chunks, strict=True):
+        used = chunk.rows[:, : len(group)]
+        assert len(group) <= LANES
+        assert (used == NOWHERE).mean() <= most
+        assert (chunk.rows[:, len(group) :] == NOWHERE).all()
+        place = np.argwhere(chunk.rows != NOWHERE)
+        assert (session[chunk.rows[tuple(place.T)]] == chunk.age + place[:, 0]).all()
 
 
 def test_one_formula_under_two_names_gives_two_equal_columns() -> None:

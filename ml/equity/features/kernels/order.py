@@ -63,7 +63,7 @@ def _extreme(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
 
 @compiled
 def _since(x: Reals, window: int, age: int, sign: float, out: Reals) -> None:
-    """Bars since the extreme, 0 for this one; of equal ones the oldest counts. By blocks, in which a NaN is the best."""
+    """Bars since the extreme, 0 for this one; of equal ones the oldest counts. By blocks; a NaN is the best."""
     lanes = x.shape[1]
     state, tails = np.empty(2 * LANES), np.empty((window, 2 * LANES))
     for block in range(-age % window, len(x), window):
