@@ -24,7 +24,7 @@ def features(_: Warehouse, market: Market) -> list[Measured]:
     return [
         measure(
             "features",
-            f"{count} features, one core",
+            f"{count} features",
             len(adjusted),
             "bars",
             lambda: compute(adjusted, DEFAULT_SET, CALENDAR),
