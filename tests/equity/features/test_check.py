@@ -8,17 +8,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from ml.equity.adjustment import adjust, unusable_actions
 from ml.equity.features import invented
 from ml.equity.features.check import Finding, findings, main, table
+from ml.equity.features.compute import compute
 from ml.equity.features.custom import custom
+from ml.equity.features.feature import FeatureSet
 from ml.equity.features.language import MAX_LOOKBACK
+from ml.equity.features.lookahead import leaks
 from ml.settings import REPOSITORY
+from tests.equity.features.formulas import formulas
 from tests.equity.features.test_sets import EXAMPLE, PAGE
-from tests.equity.panels import CALENDAR
+from tests.equity.panels import CALENDAR, random_bars, unadjusted
 
+SMALL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 70, seed=6))
 MINE = "name: mine\nversion: 1\ngroups: []\nfeatures:\n"
 
 
@@ -96,6 +105,21 @@ def test_the_longest_lookback_is_tried_where_the_calendar_is_long_enough(calenda
     long, short = findings([longest, recursive], calendar)
     assert short.problem == ""
     assert long.problem == ("has no value on the invented bars" if calendar == "XSAU" else "")
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(st.lists(formulas(), min_size=1, max_size=6))
+def test_no_formula_looks_ahead_or_has_a_value_before_its_lookback_is_full(written: list[str]) -> None:
+    own = FeatureSet("mine", 1, tuple(custom(f"f{number}", text) for number, text in enumerate(written)))
+
+    def computed(bars: pd.DataFrame) -> pd.DataFrame:
+        return compute(bars, own, CALENDAR)
+
+    across = {feature.name for feature in own.features if feature.cross_sectional}
+    assert leaks(computed, SMALL, seed=1, cuts=1, across=across) == {}
+    values = computed(SMALL)
+    age = values.groupby("entity").cumcount()
+    assert {f.name for f in own.features if values.loc[age < f.lookback - 1, f.name].notna().any()} == set()
 
 
 def test_the_invented_bars_have_all_that_makes_bars_awkward() -> None:
