@@ -16,7 +16,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/.for-run
 DEV := $(VENV)/.for-development
 
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night study browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night features study browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +49,9 @@ airflow: export cmd := $(value cmd)
 
 env: $(RUN) ## shell exports of Airflow's environment, for eval
 	@$(STACK) env
+
+features: $(RUN) ## try your custom features, and prove that none looks ahead (data=FILE)
+	@$(PYTHON) -m ml.equity.features.check $(data)
 
 install: $(RUN) ## only make the virtual environment
 

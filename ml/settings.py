@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     min_price: float = Field(default=0, ge=0)
     min_dollar_volume: float = Field(default=0, ge=0)
 
+    # features
+    features_path: str | None = None
+
     # keeping house
     keep_sessions: int = Field(default=0, ge=0)
     keep_backups: int = Field(default=7, ge=1)
@@ -99,6 +102,11 @@ class Settings(BaseSettings):
     def store_root(self) -> Path:
         """Where the Parquet store lives."""
         return (self.store or self.home / "store").absolute()
+
+    @property
+    def features_file(self) -> Path | None:
+        """The file that declares the night's feature set, None for the default set; a relative path begins here."""
+        return REPOSITORY / self.features_path if self.features_path else None
 
     def require_warehouse_dsn(self) -> str:
         """The write role's DSN; SettingsError when there is none."""

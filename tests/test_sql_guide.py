@@ -68,7 +68,7 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
 
 
 def test_the_page_has_its_queries() -> None:
-    assert sorted(map(int, QUERIES)) == list(range(1, 16))
+    assert sorted(map(int, QUERIES)) == list(range(1, 17))
     assert len(re.findall("```sql", PAGE)) == len(QUERIES)
 
 
@@ -209,4 +209,16 @@ def test_missing_sessions_are_counted(reader: Connection) -> None:
     assert only(answer(reader, QUERIES["15"]), "symbol", "missing", "first", "last") == [
         ("AAPL", 2, *days),
         ("IBM", 2, *days),
+    ]
+
+
+def test_the_features_of_the_champions_are_told(reader: Connection) -> None:
+    columns = ("horizon", "model_version", "position", "name", "formula")
+    assert only(answer(reader, QUERIES["16"]), *columns) == [
+        ("1d", 1, 1, "log_return_1", "change(log(close), 1)"),
+        ("1d", 1, 2, "mine", "close / open"),
+        ("5d", 2, 1, "log_return_1", "change(log(close), 1)"),
+        ("5d", 2, 2, "mine", "close / open"),
+        ("20d", 1, 1, "log_return_1", "change(log(close), 1)"),
+        ("20d", 1, 2, "mine", "close / open"),
     ]

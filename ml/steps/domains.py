@@ -11,7 +11,8 @@ import pandas as pd
 from ml.domain import Domain, Target
 from ml.equity import pricing, sessions
 from ml.equity.domain import equity
-from ml.equity.features.catalogue import DEFAULT_SET, SCALE_FEATURE
+from ml.equity.features.catalogue import SCALE_FEATURE
+from ml.equity.features.sets import configured
 from ml.errors import SettingsError
 from ml.settings import Settings, settings
 
@@ -65,7 +66,7 @@ def horizons(name: str, asked: list[str] | None) -> list[str]:
 
 
 def _equity(settings: Settings) -> Parts:
-    calendar = settings.calendar
+    calendar, feature_set = settings.calendar, configured(settings)
     delay = timedelta(minutes=settings.close_delay_minutes) + GRACE
 
     def matures_at(as_of: datetime, target: Target) -> datetime:
@@ -77,8 +78,8 @@ def _equity(settings: Settings) -> Parts:
 
     return Parts(
         equity(settings.horizons),
-        DEFAULT_SET.names,
-        DEFAULT_SET.digest,
+        feature_set.names,
+        feature_set.digest,
         SCALE_FEATURE,
         matures_at,
         due,

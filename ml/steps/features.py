@@ -7,12 +7,12 @@ import logging
 import pandas as pd
 
 from ml.domain import Night
-from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
+from ml.equity.features.sets import configured
 from ml.errors import SettingsError
 from ml.frames import check_features
 from ml.io.store import Store
-from ml.io.warehouse import Warehouse
+from ml.io.warehouse import Warehouse, feature_definitions
 from ml.settings import settings
 from ml.steps import keep
 from ml.steps.history import History, as_known
@@ -27,8 +27,10 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     The same data gives the same snapshot, whenever it is asked for, and then nothing is computed again.
     """
     config = settings()
+    feature_set = configured(config)
     night = parse(domain, as_of, known_at)
-    history = as_known(config, Warehouse(config.require_warehouse_dsn()), night)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    history = as_known(config, warehouse, night)
     if history.bars.empty:
         raise SettingsError(
             f"no bars up to {as_of} that were known at {known_at}",
@@ -40,18 +42,19 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     places = (
         keep.adjusted(domain, snapshot),
         keep.reference(domain, snapshot),
-        keep.features(domain, DEFAULT_SET.digest, snapshot),
-        keep.tonight(domain, DEFAULT_SET.digest, snapshot),
+        keep.features(domain, feature_set.digest, snapshot),
+        keep.tonight(domain, feature_set.digest, snapshot),
     )
     if not all(store.has(place) for place in places):
         adjusted = history.adjusted()
         # Computed over every bar, kept for the days on which a symbol belonged.
-        features = compute(adjusted, DEFAULT_SET, config.calendar)
-        features = check_features(_of_members(features, history), DEFAULT_SET.names)
+        features = compute(adjusted, feature_set, config.calendar)
+        features = check_features(_of_members(features, history), feature_set.names)
         tonight = features[features["ts"] == night.as_of].drop(columns="ts").reset_index(drop=True)
-        manifest = {**keys(night), "snapshot": snapshot, "feature_set": DEFAULT_SET.digest}
+        manifest = {**keys(night), "snapshot": snapshot, "feature_set": feature_set.digest}
         for place, frame in zip(places, (adjusted, _reference(adjusted, night), features, tonight), strict=True):
             store.put(place, frame, manifest)
+    feature_definitions.record(warehouse, feature_set.rows())
     log.info("features of %s: %d bars, snapshot %s", as_of, len(history.bars), snapshot[:16])
     return keys(night, snapshot=snapshot)
 

@@ -71,7 +71,7 @@ def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Ni
     if not serving:
         raise NoChampion(
             f"no champion of {parts.domain.name} that may answer the night of {frames.session_day(night.as_of)}",
-            "a promoted model that has seen nothing later and uses the features of today's code",
+            "a promoted model that has seen nothing later and uses the night's feature set",
             "After a retraining predictions follow by themselves. A night before the first champion has no answer: "
             "run nights in the order of time",
         )
@@ -86,7 +86,7 @@ def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Ta
     if recorded is None:
         return None
     if recorded["feature_set_digest"] != parts.feature_set_digest:
-        log.warning("%s: version %s needs features of older code", target.model_name, recorded["to_version"])
+        log.warning("%s: version %s needs another feature set", target.model_name, recorded["to_version"])
         return None
     return Champion(target, int(recorded["to_version"]), bool(recorded["has_skill"]))
 

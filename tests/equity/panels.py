@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from ml.equity import sessions
+from ml.equity.features.invented import random_walks
 from ml.frames import ACTIONS, ADJUSTED, BARS
 
 CALENDAR = "XNYS"
@@ -21,21 +21,8 @@ def closes(count: int, start: date = START) -> pd.DatetimeIndex:
 
 
 def random_bars(symbols: list[str], count: int, seed: int = 0, digits: int = 2) -> pd.DataFrame:
-    """BARS of random walks, rounded; some days do not move, some trade nothing, some symbols end early."""
-    rng = np.random.default_rng(seed)
-    parts = [_walk(symbol, max(count - 7 * i, 1), rng, digits) for i, symbol in enumerate(sorted(symbols))]
-    return BARS.check(pd.concat(parts, ignore_index=True))
-
-
-def _walk(symbol: str, count: int, rng: np.random.Generator, digits: int) -> pd.DataFrame:
-    moves = rng.normal(0.0003, 0.02, count) * (rng.random(count) > 0.05)
-    close = np.round(40.0 * np.exp(np.cumsum(moves)), digits)
-    opening = np.round(np.concatenate([[40.0], close[:-1]]) * np.exp(rng.normal(0, 0.005, count)), digits)
-    high = np.round(np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.005, count))), digits)
-    low = np.round(np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.005, count))), digits)
-    volume = np.floor(rng.lognormal(13, 0.5, count)) * (rng.random(count) > 0.01)
-    columns = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
-    return BARS.cast(pd.DataFrame({"symbol": symbol, "ts": closes(count)} | columns))
+    """BARS of random walks on the first `count` closes."""
+    return random_walks(symbols, closes(count), seed, digits)
 
 
 def unadjusted(bars: pd.DataFrame) -> pd.DataFrame:

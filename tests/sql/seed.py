@@ -52,6 +52,17 @@ DEFAULTS: dict[str, Row] = {
     "market.universe_members": {"known_at": PAST},
     "market.quarantine": {**_OHLCV, "first_ingest_id": 1, "last_ingest_id": 1},
     "market.quarantine_reviews": {},
+    "market.feature_definitions": {
+        "feature_set_digest": "features",
+        "feature_set": "daily",
+        "feature_set_version": 2,
+        "description": "",
+        "inputs": "{close}",
+        "unit": "none",
+        "nan_policy": "until the lookback is full",
+        "is_cross_sectional": False,
+        "source": "",
+    },
     "market.check_results": {
         "suite": "received",
         "severity": "fail",
@@ -251,6 +262,9 @@ def _checks(connection: Connection) -> None:
 
 
 def _models(connection: Connection) -> None:
+    change = {"name": "log_return_1", "category": "price", "formula": "change(log(close), 1)", "lookback": 2}
+    ratio = {"name": "mine", "category": "custom", "formula": "close / open", "lookback": 1}
+    insert(connection, "market.feature_definitions", {"position": 1, **change}, {"position": 2, **ratio})
     insert(
         connection,
         "lifecycle.model_versions",

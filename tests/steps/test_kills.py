@@ -2,7 +2,7 @@
 
 "In the middle" is made certain, not hoped for: the test holds a lock on what the step writes that lets readers
 pass, waits until the step asks for the right to write there, inside its transaction, and strikes then. Only the
-relations of WRITTEN are stopped at so; `features`, which writes to the store alone, is stopped while it reads.
+relations of WRITTEN are stopped at so; `features`, which writes to the store, is stopped while it reads too.
 (Writers of the store are killed in tests/io/test_store.py, the statements of one delivery in test_replay.py.)
 """
 
@@ -24,6 +24,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ml.equity.features.catalogue import DEFAULT_SET
 from ml.errors import StackError
 from ml.io.migrations import migrate
 from ml.io.warehouse import Warehouse
@@ -45,7 +46,7 @@ NIGHT_SEEN = (
 WRITTEN: dict[str, list[str | None]] = {
     "ingest": ["market.landed_parts"],
     "validate": ["market.bars", "market.check_results"],
-    "features": [None],
+    "features": [None, "market.feature_definitions"],
     "train": ["lifecycle.model_versions"],
     "compare": ["lifecycle.decisions"],
     "promote": ["lifecycle.promotions"],
@@ -185,7 +186,7 @@ def _counts(house: House) -> list[tuple[Any, ...]]:
         "select (select count(*) from market.bars), (select count(*) from market.bar_revisions),"
         " (select count(*) from lifecycle.model_versions), (select count(*) from lifecycle.decisions),"
         " (select count(*) from lifecycle.promotions), (select count(*) from lifecycle.publications),"
-        " (select count(*) from lifecycle.predictions)",
+        " (select count(*) from lifecycle.predictions), (select count(*) from market.feature_definitions)",
     )
 
 
@@ -201,12 +202,12 @@ def test_a_night_survives_every_blow_and_ends_as_an_undisturbed_one(house: House
         house.keys |= _run_by_two_at_once(house, step, relations[-1])
     disturbed = seen(house.reader_dsn, NIGHT_SEEN)
     assert len(disturbed) == len(SYMBOLS)
-    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS))]
+    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS), len(DEFAULT_SET.names))]
 
     for step in WRITTEN:
         house.keys |= house.run(step)
     assert seen(house.reader_dsn, NIGHT_SEEN) == disturbed
-    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS))]
+    assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS), len(DEFAULT_SET.names))]
 
 
 def _killed_in_the_middle(house: House, step: str, relation: str | None) -> None:

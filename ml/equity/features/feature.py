@@ -58,6 +58,12 @@ class Feature:
         return tuple(sorted({node.operator for node in self.node.walk()} & set(INPUTS)))
 
     @property
+    def nan_policy(self) -> str:
+        """When its value is NaN, in words."""
+        always = f"until {self.lookback} bars are there and while a NaN is in its window"
+        return f"{always}; when {self.nan_when}" if self.nan_when else always
+
+    @property
     def definition(self) -> dict[str, object]:
         """All that decides its values, as plain JSON: not its words, which may be bettered at any time."""
         return {"name": self.name, "formula": self.node.text}
@@ -91,6 +97,29 @@ class FeatureSet:
             "features": [feature.definition for feature in self.features],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def rows(self) -> list[dict[str, object]]:
+        """The features as rows of market.feature_definitions, as plain JSON, in the order of the columns."""
+        of_set = {"feature_set": self.name, "feature_set_version": self.version, "feature_set_digest": self.digest}
+        return [
+            {
+                **of_set,
+                "position": position,
+                "name": feature.name,
+                "category": feature.category,
+                "description": feature.description,
+                "formula": feature.expression,
+                "inputs": feature.inputs,
+                "lookback": feature.lookback,
+                "unit": feature.unit,
+                "valid_low": feature.valid_range[0],
+                "valid_high": feature.valid_range[1],
+                "nan_policy": feature.nan_policy,
+                "is_cross_sectional": feature.cross_sectional,
+                "source": feature.source,
+            }
+            for position, feature in enumerate(self.features, start=1)
+        ]
 
 
 _RECURSIVE = ("ema", "wilder", "adapt")

@@ -34,6 +34,7 @@ def _intro(feature_set: FeatureSet) -> str:
 
 Made from the catalogue (`ml/equity/features/declared`); do not edit: change the
 catalogue and run `python -m ml.equity.features.page > docs/features.md`.
+Your own stand in a file: [custom features](custom-features.md).
 
 Set `{feature_set.name}` version {feature_set.version}: {len(feature_set.features)} features, digest
 `{feature_set.digest}`.

@@ -15,8 +15,8 @@ from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
+from ml.equity.features.lookahead import leaks
 from ml.frames import ACTIONS
-from tests.equity.lookahead import leaks
 from tests.equity.panels import CALENDAR, actions_of, random_bars, unadjusted
 
 EVERYTHING = FeatureSet("everything", 1, (*DEFAULT_SET.features, *ALPHA158.features))
@@ -39,21 +39,21 @@ def with_halts(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(2))
 def test_no_feature_sees_the_future_or_what_it_may_not(seed: int) -> None:
     panel = with_halts(unadjusted(random_bars(["AAA", "BBB"], 560, seed=seed)), seed)
-    assert leaks(everything, panel, seed, cuts=2, across=ACROSS) == set()
+    assert leaks(everything, panel, seed, cuts=2, across=ACROSS) == {}
 
 
 def test_no_feature_sees_a_split_to_come() -> None:
     def of_raw(bars: pd.DataFrame) -> pd.DataFrame:
         return everything(adjust(bars.drop(columns="raw_close"), SPLITS, CALENDAR))
 
-    assert leaks(of_raw, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5, cuts=1, across=ACROSS) == set()
+    assert leaks(of_raw, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5, cuts=1, across=ACROSS) == {}
 
 
 @settings(max_examples=3, deadline=None)
 @given(count=st.integers(12, 120), seed=st.integers(0, 10_000))
 def test_no_feature_sees_the_future_in_short_histories(count: int, seed: int) -> None:
     panel = unadjusted(random_bars(["AAA", "BBB"], count, seed))
-    assert leaks(everything, panel, seed, cuts=1, across=ACROSS) == set()
+    assert leaks(everything, panel, seed, cuts=1, across=ACROSS) == {}
 
 
 def test_a_cross_sectional_feature_sees_the_others_of_its_date_and_no_other_date() -> None:
@@ -190,13 +190,21 @@ def planted(leak: Leak) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_leak_is_caught(name: str) -> None:
-    assert leaks(planted(PLANTED[name]), PANEL, seed=1) == {"leak"}
+    assert set(leaks(planted(PLANTED[name]), PANEL, seed=1)) == {"leak"}
+
+
+def test_a_leak_is_told_with_what_gave_it_away() -> None:
+    def caught(name: str) -> str:
+        return leaks(planted(PLANTED[name]), PANEL, seed=1)["leak"]
+
+    assert caught("undeclared rank among symbols") == "other symbols added"
+    assert caught("tomorrow") == f"rows after {PANEL['ts'].min():%Y-%m-%d} removed"
 
 
 def test_what_may_see_its_date_is_caught_when_it_sees_the_next() -> None:
-    assert leaks(planted(rank_of_tomorrow), PANEL, seed=1, across={"leak"}) == {"leak"}
+    assert set(leaks(planted(rank_of_tomorrow), PANEL, seed=1, across={"leak"})) == {"leak"}
     today = planted(PLANTED["undeclared rank among symbols"])
-    assert leaks(today, PANEL, seed=1, across={"leak"}) == set()
+    assert leaks(today, PANEL, seed=1, across={"leak"}) == {}
 
 
 def test_an_action_that_scales_the_past_is_caught() -> None:
@@ -207,5 +215,5 @@ def test_an_action_that_scales_the_past_is_caught() -> None:
         )
         return planted(lambda rows: rows["close"] / scale)(adjusted)
 
-    assert leaks(backward, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), seed=5) == {"leak"}
+    assert set(leaks(backward, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), seed=5)) == {"leak"}
     assert not ACTIONS.check(SPLITS).empty
