@@ -60,8 +60,16 @@ def _tree(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        message = error.msg if isinstance(error, SyntaxError) else "nested too deeply"
+        message = f"{error.msg} {_place(error)}" if isinstance(error, SyntaxError) else "nested too deeply"
         raise _error(text, message, "a formula such as close / ref(close, 5)", "Correct it") from error
+
+
+def _place(error: SyntaxError) -> str:
+    """Where Python's parser stopped: character 0 when the text ended too early."""
+    if not error.offset or error.offset < 0:
+        return "at the end"
+    line = f" of line {error.lineno}" if error.lineno and error.lineno > 1 else ""
+    return f"at character {error.offset}{line}"
 
 
 def _read(tree: ast.expr, names: Mapping[str, Node], text: str) -> Node:
@@ -202,4 +210,4 @@ def _unknown(text: str, found: str, name: str, words: Sequence[str]) -> Expressi
 
 
 def _error(text: str, found: str, expected: str, todo: str) -> ExpressionError:
-    return ExpressionError(f"{found} in the formula `{text}`", expected, todo)
+    return ExpressionError(f"{found} in the formula `{' '.join(text.split())}`", expected, todo)

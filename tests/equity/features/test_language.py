@@ -48,8 +48,9 @@ def test_stages_count_what_crosses_symbols() -> None:
     ("text", "told"),
     [
         ("", "invalid syntax"),
-        ("close +", "invalid syntax"),
-        ("close; open", "invalid syntax"),
+        ("close +", "invalid syntax at the end"),
+        ("close; open", "invalid syntax at character 6 in"),
+        ("(close\n/ / open)", "invalid syntax at character 3 of line 2 in the formula `(close / / open)`"),
         ("__import__('os')", "the call __import__()"),
         ("close.__class__", "`close.__class__`"),
         ("open('x')", "the call open()"),
