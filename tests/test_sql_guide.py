@@ -68,7 +68,7 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
 
 
 def test_the_page_has_its_queries() -> None:
-    assert sorted(map(int, QUERIES)) == list(range(1, 16))
+    assert sorted(map(int, QUERIES)) == list(range(1, 18))
     assert len(re.findall("```sql", PAGE)) == len(QUERIES)
 
 
@@ -210,3 +210,14 @@ def test_missing_sessions_are_counted(reader: Connection) -> None:
         ("AAPL", 2, *days),
         ("IBM", 2, *days),
     ]
+
+
+def test_features_stand_beside_predictions_by_symbol(reader: Connection) -> None:
+    columns = ("symbol", "rsi_14", "p_up", "has_skill")
+    assert only(answer(reader, QUERIES["16"]), *columns) == [("IBM", 28.25, 0.57, True), ("AAPL", 71.5, 0.66, True)]
+
+
+def test_features_stand_side_by_side(reader: Connection) -> None:
+    assert only(answer(reader, QUERIES["17"]), "symbol", "rsi_14", "vol_cc_20") == [("IBM", 28.25, None)]
+    (example,) = re.findall(r"`(select features from [^`]*)`", PAGE)
+    assert answer(reader, example) == [{"features": {"rsi_14": 71.5, "vol_cc_20": 0.012}}]

@@ -1,4 +1,7 @@
-"""Bars to features: adjust what was known, compute the feature set, keep both under the data's digest."""
+"""Bars to features: adjust what was known, compute the feature set, keep both under the data's digest.
+
+The newest night's features are also put where SQL finds them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ml.equity.features.compute import compute
 from ml.errors import SettingsError
 from ml.frames import check_features
 from ml.io.store import Store
-from ml.io.warehouse import Warehouse
+from ml.io.warehouse import Warehouse, latest_features
 from ml.settings import settings
 from ml.steps import keep
 from ml.steps.history import History, as_known
@@ -28,7 +31,8 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     """
     config = settings()
     night = parse(domain, as_of, known_at)
-    history = as_known(config, Warehouse(config.require_warehouse_dsn()), night)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    history = as_known(config, warehouse, night)
     if history.bars.empty:
         raise SettingsError(
             f"no bars up to {as_of} that were known at {known_at}",
@@ -52,6 +56,9 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
         manifest = {**keys(night), "snapshot": snapshot, "feature_set": DEFAULT_SET.digest}
         for place, frame in zip(places, (adjusted, _reference(adjusted, night), features, tonight), strict=True):
             store.put(place, frame, manifest)
+    latest_features.write(
+        warehouse, night, snapshot, DEFAULT_SET.digest, store.get(keep.tonight(domain, DEFAULT_SET.digest, snapshot))
+    )
     log.info("features of %s: %d bars, snapshot %s", as_of, len(history.bars), snapshot[:16])
     return keys(night, snapshot=snapshot)
 
