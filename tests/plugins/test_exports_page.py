@@ -98,7 +98,7 @@ def test_a_viewer_downloads_the_very_bytes_under_the_files_name(exported: Export
 def test_no_name_leads_to_anything_that_is_not_listed(exported: Exported) -> None:
     name, file = exported.known[0]["name"], exported.known[0]["file"]
     assert (exported.home / "stack.env").exists()
-    own = (f"{name}/{file}", f"{name}/about.json", f"{name}%2Fabout.json", f"{name}/")
+    own = (f"{name}/{file}", f"{name}/about.json", f"{name}%2Fabout.json")
     for path in (*SECRETS, *own, "about.json", ".writing-now"):
         answer = exported.served.get(f"exports/{path}")
         assert answer.status_code == 404, path
