@@ -34,6 +34,14 @@ QUARANTINE: list[tuple[str, dict[str, Any]]] = [
     ("--reason", {"help": "only rows refused for a reason with these words"}),
     ("--again", {"action": "store_true", "help": "also rows that were judged before"}),
 ]
+EXPORT: list[tuple[str, dict[str, Any]]] = [
+    ("--symbols", {"default": "", "help": "separated by commas; default: all"}),
+    ("--start", {"help": "first session; default: the first of all"}),
+    ("--end", {"help": "last session; default: the night's"}),
+    ("--groups", {"default": "", "help": "categories of features, separated by commas; default: all"}),
+    ("--custom", {"action": "append", "default": [], "help": "'name = formula'; may be given several times"}),
+    ("--format", {"default": "csv", "help": "csv, json or parquet"}),
+]
 MAINTENANCE: list[tuple[str, dict[str, Any]]] = [
     ("--keep-sessions", {"type": int, "help": "default: AFTERBELL_KEEP_SESSIONS"}),
     ("--keep-backups", {"type": int, "help": "default: AFTERBELL_KEEP_BACKUPS"}),
@@ -143,6 +151,15 @@ def quarantine(a: argparse.Namespace) -> Any:
     return done | (quarantine.take_in() or {})
 
 
+def export(a: argparse.Namespace) -> Any:
+    """Write features of a night to one file."""
+    from ml.steps import export
+
+    groups = [group for group in a.groups.split(",") if group]
+    own = "\n".join(a.custom)
+    return export.run(a.symbols.split(","), a.start, a.end, groups, own, a.format, a.as_of, a.known_at)
+
+
 def _night(a: argparse.Namespace) -> dict[str, str]:
     from ml.steps import night
 
@@ -173,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
         (predict, "publish the night's predictions", one_night),
         (night, "the whole night", [as_of, trials]),
         (backfill, "take in a span of history", BACKFILL),
+        (export, "features of a night to a file", [*EXPORT, *one_night[:2]]),
         (quarantine, "release or reject refused rows", QUARANTINE),
         (maintenance, "partitions, retention, and a backup that was seen to restore", MAINTENANCE),
     ]

@@ -78,6 +78,10 @@ class BackupError(AfterbellError, RuntimeError):
     """A backup that could not be made, or that does not give back what was put in."""
 
 
+class ExportError(AfterbellError, OSError):
+    """An export that could not be written or read (disk full, not writable)."""
+
+
 class RegistryError(AfterbellError, RuntimeError):
     """MLflow could not be reached, or a model in it is not what it claims to be."""
 

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     # keeping house
     keep_sessions: int = Field(default=0, ge=0)
     keep_backups: int = Field(default=7, ge=1)
+    keep_exports: int = Field(default=20, ge=1)
 
     # models
     horizons: Annotated[tuple[str, ...], NoDecode] = tuple(HORIZONS)

@@ -1,4 +1,4 @@
-"""What Afterbell teaches Airflow: the session timetable, the page of predictions and that of data quality.
+"""What Afterbell teaches Airflow: the session timetable, and the pages of predictions, data quality and exports.
 
 All four services load this module, so it imports nothing heavy: the pages' application is imported
 by the first request, which only the api-server gets.
@@ -51,6 +51,15 @@ class AfterbellPlugin(AirflowPlugin):
             "nav_top_level": True,
             "icon": f"{PREFIX}/icon-quality.svg",
             "icon_dark_mode": f"{PREFIX}/icon-quality.svg",
+        },
+        {
+            "name": "Exports",
+            "href": f"{PREFIX}/exports/",
+            "destination": "nav",
+            "url_route": "exports",
+            "nav_top_level": True,
+            "icon": f"{PREFIX}/icon-exports.svg",
+            "icon_dark_mode": f"{PREFIX}/icon-exports.svg",
         },
         *(
             {

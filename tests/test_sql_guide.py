@@ -68,7 +68,7 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
 
 
 def test_the_page_has_its_queries() -> None:
-    assert sorted(map(int, QUERIES)) == list(range(1, 17))
+    assert sorted(map(int, QUERIES)) == list(range(1, 19))
     assert len(re.findall("```sql", PAGE)) == len(QUERIES)
 
 
@@ -222,3 +222,14 @@ def test_the_features_of_the_champions_are_told(reader: Connection) -> None:
         ("20d", 1, 1, "log_return_1", "change(log(close), 1)"),
         ("20d", 1, 2, "mine", "close / open"),
     ]
+
+
+def test_features_stand_beside_predictions_by_symbol(reader: Connection) -> None:
+    columns = ("symbol", "rsi_14", "p_up", "has_skill")
+    assert only(answer(reader, QUERIES["17"]), *columns) == [("IBM", 28.25, 0.57, True), ("AAPL", 71.5, 0.66, True)]
+
+
+def test_features_stand_side_by_side(reader: Connection) -> None:
+    assert only(answer(reader, QUERIES["18"]), "symbol", "rsi_14", "vol_cc_20") == [("IBM", 28.25, None)]
+    (example,) = re.findall(r"`(select features from [^`]*)`", PAGE)
+    assert answer(reader, example) == [{"features": {"rsi_14": 71.5, "vol_cc_20": 0.012}}]

@@ -19,7 +19,7 @@ from ml.io.market_data.received import Request
 from ml.io.warehouse import Warehouse, deliveries
 from ml.settings import Settings, settings
 from ml.steps import ingest, validate
-from ml.steps.night import Keys
+from ml.steps.night import Keys, day
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _members(config: Settings, first: date, last: date) -> tuple[str, ...]:
 
 def _span(config: Settings, start: str, end: str | None) -> tuple[date, date]:
     has, _ = ingest.last_session(config, provider(config), datetime.now(UTC))
-    first, last = _day("start", start), _day("end", end) if end else has
+    first, last = day("start", start), day("end", end) if end else has
     sessions.require_reach(config.calendar, first, "the start")
     _require(last <= has, f"an end of {last}", f"at the latest {has}, the last session that the source has")
     _require(
@@ -151,13 +151,6 @@ def _require_configured(config: Settings, name: str | None) -> None:
         f"the provider {name!r} and AFTERBELL_PROVIDER {config.provider}",
         "the provider of this warehouse: two vendors would restate each other for ever",
     )
-
-
-def _day(name: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError as error:
-        raise SettingsError(f"the {name} {text!r}", "a date such as 2013-03-01", "Correct it") from error
 
 
 def _require(fine: bool, found: str, expected: str) -> None:

@@ -1,4 +1,7 @@
-"""Bars to features: adjust what was known, compute the feature set, keep both under the data's digest."""
+"""Bars to features: adjust what was known, compute the feature set, keep both under the data's digest.
+
+The newest night's features are also put where SQL finds them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ml.equity.features.sets import configured
 from ml.errors import SettingsError
 from ml.frames import check_features
 from ml.io.store import Store
-from ml.io.warehouse import Warehouse, feature_definitions
+from ml.io.warehouse import Warehouse, feature_definitions, latest_features
 from ml.settings import settings
 from ml.steps import keep
 from ml.steps.history import History, as_known
@@ -55,6 +58,9 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
         for place, frame in zip(places, (adjusted, _reference(adjusted, night), features, tonight), strict=True):
             store.put(place, frame, manifest)
     feature_definitions.record(warehouse, feature_set.rows())
+    latest_features.write(
+        warehouse, night, snapshot, feature_set.digest, store.get(keep.tonight(domain, feature_set.digest, snapshot))
+    )
     log.info("features of %s: %d bars, snapshot %s", as_of, len(history.bars), snapshot[:16])
     return keys(night, snapshot=snapshot)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from ml.domain import Night
 from ml.equity import sessions
@@ -27,6 +27,14 @@ def keys(night: Night, **more: str) -> Keys:
 def parse(domain: str, as_of: str, known_at: str) -> Night:
     """The night that `keys` wrote down; SettingsError when an instant does not read as one."""
     return Night(domain, _instant("as_of", as_of), _instant("known_at", known_at))
+
+
+def day(name: str, text: str) -> date:
+    """A day of a form; SettingsError when it does not read as one."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise SettingsError(f"the {name} {text!r}", "a date such as 2013-03-01", "Correct it") from error
 
 
 def last_accepted(warehouse: Warehouse, domain: str, as_of: datetime | None = None) -> Night:

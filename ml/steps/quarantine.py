@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ from ml.io.warehouse.deliveries import Delivery, Landed
 from ml.io.warehouse.quarantine import STATES, Choice
 from ml.settings import Settings, settings
 from ml.steps import validate
-from ml.steps.night import Keys
+from ml.steps.night import Keys, day
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +48,9 @@ def review(
         raise SettingsError(f"the verdict {verdict!r}", f"one of {', '.join(STATES)}", "Choose one of them")
     if not why.strip():
         raise SettingsError("no word on why", "a reason that others understand later", "Fill in `why`")
-    choice = Choice(
-        tuple(symbols or ()), _day("first_session", first_session), _day("last_session", last_session), reason, again
-    )
+    first = day("first_session", first_session) if first_session else None
+    last = day("last_session", last_session) if last_session else None
+    choice = Choice(tuple(symbols or ()), first, last, reason, again)
     if not (choice.symbols or choice.first or choice.last or choice.reason):
         raise SettingsError(
             "a review of the whole quarantine", "symbols, sessions or a reason to choose rows by", "Give one of them"
@@ -139,10 +138,3 @@ def _refuse_impossible(config: Settings, chosen: pd.DataFrame, released: pd.Data
 def _in_words(row: dict[Any, Any]) -> str:
     day = f"{row['date']:%Y-%m-%d}" if pd.notna(row["date"]) else "no date"
     return f"{row['symbol']} {day} ({row['reason']})"
-
-
-def _day(name: str, text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise SettingsError(f"{name} {text!r}", "a date such as 2013-03-01", "Correct it") from error

@@ -1,8 +1,8 @@
-"""The pages "Predictions" and "Data quality" and the JSON that they read, behind Airflow's log-in.
+"""The pages "Predictions", "Data quality" and "Exports" and the JSON that they read, behind Airflow's log-in.
 
-No logic of its own: it serves what the views give. The log-in is demanded of the whole application,
-so every file goes through a route (mounted static files would not ask for it), and FastAPI's own
-documentation pages, which would not ask either, are off.
+No logic of its own: it serves what the views give, and the files of exports. The log-in is demanded of
+the whole application, so every file goes through a route (mounted static files would not ask for it),
+and FastAPI's own documentation pages, which would not ask either, are off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from ml.errors import AfterbellError, WarehouseUnavailable
-from ml.io import serving
+from ml.io import exports, serving
 
 FILES = Path(__file__).parent
 LOGIN = "/api/v2/auth/login"
@@ -89,6 +89,28 @@ def quality_page() -> FileResponse:
     return FileResponse(FILES / "quality.html", media_type="text/html; charset=utf-8")
 
 
+@app.get("/exports/")
+def exports_page() -> FileResponse:
+    """The exported files and their first rows."""
+    return FileResponse(FILES / "exports.html", media_type="text/html; charset=utf-8")
+
+
+@app.get("/exports/{name}")
+def export(name: str) -> FileResponse:
+    """The file of one export, to be saved; only what is listed is a name."""
+    found = exports.find(name)
+    if found is None:
+        raise HTTPException(404, f"No export {name!r}: it was deleted for newer ones, or never made")
+    return FileResponse(exports.path_of(found), media_type=EXPORT_MEDIA[found["format"]], filename=found["file"])
+
+
+EXPORT_MEDIA = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/jsonl",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
 @app.get("/{name}.{kind}")
 def asset(name: str, kind: str) -> FileResponse:
     """The style sheet, scripts and icons of the pages; nothing else of this folder."""
@@ -105,9 +127,11 @@ ASSETS = {
     "show.js": "text/javascript; charset=utf-8",
     "table.js": "text/javascript; charset=utf-8",
     "quality.js": "text/javascript; charset=utf-8",
+    "exports.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
     "icon-quality.svg": "image/svg+xml",
+    "icon-exports.svg": "image/svg+xml",
 }
 
 
@@ -169,3 +193,9 @@ def quality_sessions(ingest: int) -> list[dict[str, Any]]:
     if found is None:
         raise HTTPException(404, f"No delivery {ingest}")
     return serving.session_counts(found["as_of"])
+
+
+@app.get("/api/exports")
+def exported() -> list[dict[str, Any]]:
+    """What is known of every export, the newest first."""
+    return exports.listing()

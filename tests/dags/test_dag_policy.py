@@ -12,11 +12,13 @@ from airflow.sdk import RetryAction, RetryDecision
 from airflow.serialization.serialized_objects import DagSerialization
 
 from ml.errors import ProviderUnavailable
+from ml.io.exports import SUFFIXES
 from ml.settings import HORIZONS, REPOSITORY
+from ml.steps.export import GROUPS
 
 DAGS = {
     *("equity_ingest", "equity_features", "equity_predict", "equity_retrain"),
-    *("equity_backfill", "equity_quarantine", "warehouse_maintenance"),
+    *("equity_backfill", "equity_export", "equity_quarantine", "warehouse_maintenance"),
 }
 PATIENT = {("equity_ingest", "ingest"), ("equity_backfill", "take_in")}
 MAX_LINES = 150
@@ -123,6 +125,15 @@ def test_training_waits_for_its_pool_and_predictions_never_do(bag: DagBag) -> No
 def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None:
     schema = bag.dags["equity_retrain"].params.get_param("horizons").schema
     assert schema["items"]["enum"] == list(HORIZONS)
+
+
+def test_the_export_form_offers_the_groups_and_formats_that_exist(bag: DagBag) -> None:
+    params = bag.dags["equity_export"].params
+    groups = params.get_param("groups").schema
+    # Airflow makes a list to choose several from of `examples`.
+    assert groups["items"]["enum"] == groups["examples"] == list(GROUPS)
+    assert params.get_param("file_format").schema["enum"] == list(SUFFIXES)
+    assert params.get_param("custom_features").schema["format"] == "multiline"
 
 
 def test_the_week_has_its_backup_whatever_became_of_the_years_and_the_run_fails_with_them(bag: DagBag) -> None:

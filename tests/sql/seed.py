@@ -71,6 +71,13 @@ DEFAULTS: dict[str, Row] = {
         "expected": "0 rows",
         "unexpected_rows": 0,
     },
+    "market.latest_feature_nights": {
+        "domain": "equity",
+        "known_at": PAST,
+        "snapshot_digest": "snapshot",
+        "feature_set_digest": "features",
+    },
+    "market.latest_features": {"domain": "equity"},
     "lifecycle.model_versions": {
         "domain": "equity",
         "run_id": "run",
@@ -181,6 +188,7 @@ def story(connection: Connection) -> None:
     _checks(connection)
     _models(connection)
     _nights(connection)
+    _features(connection)
     upkeep = {"task": "backup", "succeeded": True, "result": "afterbell.dump, 1.0 MB", "started_at": PAST}
     insert(connection, "lifecycle.maintenance", upkeep)
 
@@ -331,6 +339,17 @@ def _models(connection: Connection) -> None:
             "decision_id": 4,
             "promoted_at": at("2024-05-01 23:00"),
         },
+    )
+
+
+def _features(connection: Connection) -> None:
+    night = {"as_of": close("2024-05-01"), "names": "{rsi_14,vol_cc_20}"}
+    insert(connection, "market.latest_feature_nights", night)
+    insert(
+        connection,
+        "market.latest_features",
+        {"entity": "AAPL", "feature_values": "{71.5,0.012}"},
+        {"entity": "IBM", "feature_values": "{28.25,null}"},
     )
 
 

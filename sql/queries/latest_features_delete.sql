@@ -1,0 +1,1 @@
+delete from market.latest_features where domain = %(domain)s;
