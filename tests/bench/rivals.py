@@ -1,7 +1,7 @@
 """`make rivals`: the feature engine beside what one would take instead, in one run on one invented market.
 
-Each room is one job, and its first row is ours. No rival is a dependency: they lie in .rivals/, and only here are they
-imported.
+Each room is one job, and its first row is ours. No rival is a dependency: they lie in .rivals/, and only this file and
+rival_alpha158.py import them.
 """
 
 from __future__ import annotations
