@@ -15,8 +15,9 @@ STACK := $(PYTHON) -m ml.stack
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/.for-run
 DEV := $(VENV)/.for-development
+RIVALS := .rivals
 
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench night features study browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night features study browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -72,6 +73,9 @@ typecheck: $(DEV) ## mypy, strictly
 bench: $(DEV) ## measure every room of the night, and print the table (rooms="ingest bars" for some)
 	@$(PYTHON) -m tests.bench $(rooms)
 
+rivals: $(DEV) $(RIVALS)/.installed ## time the features beside other libraries', which it installs into .rivals/
+	@PYTHONPATH=$(RIVALS) $(PYTHON) -m tests.bench.rivals
+
 night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)
 
@@ -90,6 +94,7 @@ browser: ## have a Chromium for the page tests
 lock: $(RUN) ## resolve the requirements anew from pyproject.toml
 	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 -o requirements.txt --no-emit-index-url --generate-hashes
 	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev -c requirements.txt -o tests/requirements.txt
+	$(UV) pip compile --quiet --group rivals --no-deps --universal --python-version 3.11 --no-emit-index-url --generate-hashes -c tests/requirements.txt -o tests/bench/requirements.txt
 
 # pip installs uv alone, checked against its hash in the lock; uv installs the rest, ten times faster.
 $(UV): | $(VENV)/bin/pip
@@ -108,3 +113,8 @@ $(RUN): requirements.txt | $(UV)
 $(DEV): tests/requirements.txt | $(UV)
 	$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode --quiet -r tests/requirements.txt
 	@touch $(RUN) $@
+
+# Beside the virtual environment and never in it: nothing of the product or its tests can come to need them.
+$(RIVALS)/.installed: tests/bench/requirements.txt | $(UV)
+	$(UV) pip install --python $(PYTHON) --target $(RIVALS) --no-deps --require-hashes --quiet -r tests/bench/requirements.txt
+	@touch $@
