@@ -183,7 +183,8 @@ def _buffers(name: str, column: pd.Series[Any]) -> list[np.ndarray[Any, Any]]:
     kind = column.dtype
     if kind == "str":
         codes, texts = pd.factorize(column)
-        return [codes.astype("int64"), np.frombuffer(json.dumps(list(texts)).encode(), dtype="uint8")]
+        listed = json.dumps(texts.to_numpy(object).tolist()).encode()
+        return [codes.astype("int64"), np.frombuffer(listed, dtype="uint8")]
     if isinstance(kind, pd.DatetimeTZDtype):
         return [column.dt.tz_convert(None).to_numpy().view("int64")]
     if isinstance(kind, np.dtype) and kind.kind == "M":

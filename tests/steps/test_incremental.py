@@ -78,7 +78,6 @@ NIGHTS = {
     "session after session, over the turn of a year": [
         story("2015-12-30"), story("2015-12-31"), story("2016-01-04"), story("2016-01-05"),
     ],
-    "a history longer than any memory": [story("2016-03-31", LONG), story("2016-04-01", LONG)],
     "a split": [story("2016-03-01"), story("2016-03-02"), story("2016-03-03")],
     "a symbol that trades again after a year": [story("2016-02-29", HALTED), story("2016-03-01", HALTED)],
     "a new symbol": [story("2016-01-11", LATE), story("2016-01-12", LATE), story("2016-01-13", LATE)],
@@ -107,6 +106,15 @@ def test_incremental_and_whole_give_the_same_bytes(nights: list[Story], tmp_path
     for number, whole in enumerate(apart):
         assert {name: grown[name] for name in whole} == whole, number
     assert set(grown) == set().union(*apart)
+
+
+def test_a_history_longer_than_the_longest_memory_too(tmp_path: Path) -> None:
+    long = FeatureSet("long", 1, tuple(one for one in DEFAULT_SET.features if sum(one.reach) > 250))
+    nights = [story("2016-03-31", LONG), story("2016-04-01", LONG)]
+    assert until("2016-03-31", LONG).groupby("symbol").size().max() > long.warm_up + 250
+    whole = kept(tmp_path / "whole", nights[1:], long)
+    grown = kept(tmp_path / "grown", nights, long)
+    assert {name: grown[name] for name in whole} == whole
 
 
 @pytest.mark.parametrize(
