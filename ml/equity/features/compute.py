@@ -34,13 +34,11 @@ def compute(
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
         plan.run(panel, inputs, values, threads)
-    return framed(adjusted, values, feature_set.names, panel.order)
+    features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
+    return pd.concat([keys_of(adjusted, panel.order), features], axis=1)
 
 
-def framed(
-    adjusted: pd.DataFrame, values: npt.NDArray[np.float32], names: tuple[str, ...], order: npt.NDArray[np.integer]
-) -> pd.DataFrame:
-    """A feature frame of values, shape (names, rows): `order` holds the row of `adjusted` of each row of it."""
+def keys_of(adjusted: pd.DataFrame, order: npt.NDArray[np.integer]) -> pd.DataFrame:
+    """The keys of a feature frame whose rows come from the rows `order` of `adjusted`."""
     keys = pd.DataFrame({"entity": adjusted["symbol"].take(order).array, "ts": adjusted["ts"].take(order).array})
-    features = pd.DataFrame(values.T, columns=list(names), copy=False)
-    return pd.concat([keys.astype(FEATURE_KEYS), features], axis=1)
+    return keys.astype(FEATURE_KEYS)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.equity import sessions
-from ml.equity.features.compute import framed
+from ml.equity.features.compute import keys_of
 from ml.equity.features.feature import Feature, FeatureSet
 from ml.equity.features.inputs import BARS, Inputs
 from ml.equity.features.nodes import Node
@@ -70,7 +70,8 @@ def compute_sessions(bars: PlacedBars, feature_set: FeatureSet, first: int, last
             for columns, reach in _groups(feature_set.features, bars, first, last):
                 nodes = [feature_set.features[column].node for column in columns]
                 values[columns] = _computed(nodes, bars, reach, first, last, threads)[:, -len(rows) :]
-    return framed(bars.adjusted, values, feature_set.names, rows)
+    features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
+    return pd.concat([keys_of(bars.adjusted, rows), features], axis=1)
 
 
 def _groups(
