@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     warehouse_dsn: SecretStr | None = None
     reader_dsn: SecretStr | None = None
     mlflow_uri: str | None = None
-    store: Path | None = None
+    store: str | None = None
 
     # the embedded stack; port 0 means a free one, chosen on the first start and kept
     postgres_port: int = Field(default=0, ge=0, le=65535)
@@ -100,9 +100,11 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def store_root(self) -> Path:
-        """Where the Parquet store lives."""
-        return (self.store or self.home / "store").absolute()
+    def store_root(self) -> Path | str:
+        """Where the Parquet store lives: an absolute path, or the URL of a folder in an object store."""
+        if self.store and "://" in self.store:
+            return self.store
+        return Path(self.store or self.home / "store").absolute()
 
     @property
     def features_file(self) -> Path | None:

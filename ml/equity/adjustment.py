@@ -20,9 +20,6 @@ import pandas as pd
 from ml.equity import sessions
 from ml.frames import ACTIONS, ADJUSTED
 
-REVISION = 3
-"""Raised by whoever changes what adjusted bars come out: what was made by older code is then made anew."""
-
 Adjustment = Literal["none", "splits", "total_return"]
 Reals = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]

@@ -22,6 +22,9 @@ from ml.frames import DATE
 
 calendar_offsets.teach()
 
+VERSION: str = exchange_calendars.__version__
+"""Of the calendars: a newer one may tell other sessions and holidays of the past."""
+
 _FIRST = pd.Timestamp("1990-01-01")
 _YEARS_AHEAD = 3
 

@@ -1,23 +1,20 @@
-"""The Parquet store: frames by key, whole or not at all.
+"""The Parquet store: frames by key, whole or not at all, in a local folder or an object store.
 
-An entry is a directory with one Parquet file and `manifest.json`, which names that file and its
-SHA-256 and is put in place last, by a rename: it is the entry. A reader therefore sees the entry as it
-was or as it is, and every read is proved against the manifest. Writers need no lock: twins with the
-same content write the same bytes to the same place.
+An entry is a folder with one Parquet file and `manifest.json`, which names that file and its SHA-256
+and is put in place last: it is the entry. A reader therefore sees the entry as it was or as it is, and
+every read is proved against the manifest. Writers need no lock: twins with the same content write the
+same bytes to the same place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -25,23 +22,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.errors import FrameError, StoreError
+from ml.io import store_folder
 
 _MANIFEST = "manifest.json"
 _OWN_FIELDS = ("file", "bytes", "sha256", "content", "rows", "created_by")
 _KEY_PART = re.compile(r"[A-Za-z0-9_=][A-Za-z0-9_.=+-]*")
-_TEMPORARY = ".writing-"
-_ABANDONED_SECONDS = 24 * 3600
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 _CREATED_BY = f"pandas {pd.__version__}, pyarrow {pa.__version__}"
 
 
 class Store:
-    """Frames under `root`, each at a key such as `equity/features/<feature set>/<snapshot>`.
+    """Frames under `root`, a local path or a URL, each at a key such as `equity/features/1d/<set>/2013-03/<digest>`.
 
-    All methods raise StoreError for a key that is no relative path of plain names.
+    SettingsError for a URL whose package is not installed. All methods raise StoreError for a key that is
+    no relative path of plain names, and for a store that does not answer.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | str) -> None:
         self._root = root
+        self._folder = store_folder.folder(root)
 
     def put(self, key: str, frame: pd.DataFrame, manifest: dict[str, Any]) -> None:
         """Store `frame` and the caller's `manifest` fields (JSON values) beside it, for good.
@@ -50,26 +49,27 @@ class Store:
         error leaves what was there. Raises StoreError (disk full, not writable), FrameError (an index
         or a dtype that would not come back the same).
         """
-        entry = self._entry(key)
+        _check(key)
         taken = sorted(set(manifest) & set(_OWN_FIELDS))
         if taken:
             raise StoreError(f"manifest fields {taken} for {key}", f"other names than {_OWN_FIELDS}", "Rename them")
         json.dumps(manifest, allow_nan=False)  # a field that is no JSON fails here, before anything is written
         content = frame_digest(frame)
-        if self._holds(key, content):
+        there = self._complete(key)
+        if there is not None and there["content"] == content and self._is_intact(key, there):
             return
         try:
-            entry.mkdir(parents=True, exist_ok=True)
-            _sweep(entry)
-            superseded = self.manifest(key)["file"] if self.has(key) else None
-            own = {"content": content, "rows": len(frame), "created_by": _CREATED_BY, **_write_data(entry, frame)}
-            _write_manifest(entry, {**manifest, **own})
-            if superseded not in {None, own["file"]}:
-                (entry / superseded).unlink(missing_ok=True)
+            name, size, digest = self._folder.put(key, partial(_write_parquet, frame), _data_name)
+            own = {"file": name, "bytes": size, "sha256": digest}
+            own = {"content": content, "rows": len(frame), "created_by": _CREATED_BY, **own}
+            fields = json.dumps({**manifest, **own}, indent=2).encode()
+            self._folder.put(key, partial(_write, fields), lambda _: _MANIFEST)
+            if there is not None and there["file"] != name:
+                self._folder.remove(f"{key}/{there['file']}")
         except OSError as error:
             raise StoreError(
                 f"{key} that could not be written to {self._root} ({error.strerror or error})",
-                "a writable disk with free space",
+                "a writable disk with free space, or an object store whose key may write",
                 "Free space or point AFTERBELL_STORE elsewhere, then run the step again",
             ) from error
 
@@ -79,11 +79,10 @@ class Store:
         StoreError: no entry, damaged, a column that is not there.
         """
         manifest = self.manifest(key)
-        path = self._entry(key) / manifest["file"]
         try:
-            with path.open("rb") as file:
+            with self._folder.open(f"{key}/{manifest['file']}") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != manifest["sha256"]:
-                    raise _damaged(key, f"{path.name} without the digest in its manifest")
+                    raise _damaged(key, f"{manifest['file']} without the digest in its manifest")
                 file.seek(0)
                 absent = sorted(set(columns or ()) - set(pq.read_schema(file).names))
                 if absent:
@@ -92,10 +91,12 @@ class Store:
                 table = pq.read_table(file, columns=None if columns is None else list(columns))
         except StoreError:
             raise
-        except (OSError, pa.ArrowException) as error:
+        except (*_ABSENT, pa.ArrowException) as error:
             if manifest != self.manifest(key):
                 return self.get(key, columns)  # replaced between our two reads
-            raise _damaged(key, f"{path.name} that cannot be read ({error})") from error
+            raise _damaged(key, f"{manifest['file']} that cannot be read ({error})") from error
+        except OSError as error:
+            raise self._unreadable(key, error) from error
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
@@ -105,42 +106,57 @@ class Store:
         StoreError: no entry, damaged.
         """
         try:
-            fields = json.loads((self._entry(key) / _MANIFEST).read_bytes())
-        except FileNotFoundError as error:
+            return self._fields(key)
+        except _ABSENT as error:
             raise StoreError(f"nothing at {key} in {self._root}", "a stored frame", "Run the step before it") from error
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise _damaged(key, f"a manifest that cannot be read ({error})") from error
-        if not isinstance(fields, dict) or not set(_OWN_FIELDS) <= set(fields):
-            raise _damaged(key, f"a manifest without some of {_OWN_FIELDS}")
-        return fields
 
     def has(self, key: str) -> bool:
         """Whether there is a complete entry at `key`; its size is compared, its content is not read."""
-        entry = self._entry(key)
-        try:
-            manifest = self.manifest(key)
-            return bool((entry / manifest["file"]).stat().st_size == manifest["bytes"])
-        except (FileNotFoundError, StoreError):
-            return False
+        return self._complete(key) is not None
 
-    def _holds(self, key: str, content: str) -> bool:
-        """Whether the entry at `key` has this content and is intact to the last byte."""
-        if not self.has(key):
-            return False
-        manifest = self.manifest(key)
+    def _complete(self, key: str) -> dict[str, Any] | None:
+        """The manifest of a complete entry, None where there is none."""
         try:
-            _, digest = _fingerprint(self._entry(key) / manifest["file"])
+            fields = self._fields(key)
+            size = self._folder.size(f"{key}/{fields['file']}")
+        except (*_ABSENT, ValueError):
+            return None
+        except StoreError:
+            raise
+        except OSError as error:
+            raise self._unreadable(key, error) from error
+        return fields if size == fields["bytes"] else None
+
+    def _fields(self, key: str) -> dict[str, Any]:
+        """The manifest; one of _ABSENT when there is none, ValueError when it is none."""
+        _check(key)
+        try:
+            with self._folder.open(f"{key}/{_MANIFEST}") as file:
+                fields = json.loads(file.read())
+        except _ABSENT:
+            raise
+        except OSError as error:
+            raise self._unreadable(key, error) from error
+        if not isinstance(fields, dict) or not set(_OWN_FIELDS) <= set(fields):
+            raise ValueError(f"without some of {_OWN_FIELDS}")
+        return fields
+
+    def _is_intact(self, key: str, fields: dict[str, Any]) -> bool:
+        """Whether the data of a complete entry are what the manifest says, to the last byte."""
+        try:
+            with self._folder.open(f"{key}/{fields['file']}") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == str(fields["sha256"])
         except FileNotFoundError:
             return False
-        return bool(manifest["content"] == content and manifest["sha256"] == digest)
 
-    def _entry(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(_KEY_PART.fullmatch(part) for part in parts):
-            raise StoreError(
-                f"the key {key!r}", "a relative path such as equity/features/ab12/2013-03-01", "Correct the key"
-            )
-        return self._root.joinpath(*parts)
+    def _unreadable(self, key: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"{key} that could not be read from {self._root} ({error.strerror or error})",
+            "a disk or an object store that answers",
+            "Look at the disk, or at the address and the rights of the object store's key, and run the step again",
+        )
 
 
 def frame_digest(frame: pd.DataFrame) -> str:
@@ -167,7 +183,8 @@ def _buffers(name: str, column: pd.Series[Any]) -> list[np.ndarray[Any, Any]]:
     kind = column.dtype
     if kind == "str":
         codes, texts = pd.factorize(column)
-        return [codes.astype("int64"), np.frombuffer(json.dumps(list(texts)).encode(), dtype="uint8")]
+        listed = json.dumps(texts.to_numpy(object).tolist()).encode()
+        return [codes.astype("int64"), np.frombuffer(listed, dtype="uint8")]
     if isinstance(kind, pd.DatetimeTZDtype):
         return [column.dt.tz_convert(None).to_numpy().view("int64")]
     if isinstance(kind, np.dtype) and kind.kind == "M":
@@ -187,56 +204,20 @@ def _write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
     pq.write_table(table, file, compression="snappy", use_dictionary=repeated)
 
 
-def _write_data(entry: Path, frame: pd.DataFrame) -> dict[str, Any]:
-    """Put the frame into a file named after its bytes, so that writers of other bytes never meet."""
-    with _temporary(entry) as file:
-        _write_parquet(frame, file)
-        _settle(file)
-        size, digest = _fingerprint(Path(file.name))
-        name = f"data-{digest[:16]}.parquet"
-        Path(file.name).replace(entry / name)
-    return {"file": name, "bytes": size, "sha256": digest}
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
 
 
-def _write_manifest(entry: Path, fields: dict[str, Any]) -> None:
-    with _temporary(entry) as file:
-        file.write(json.dumps(fields, indent=2).encode())
-        _settle(file)
-        Path(file.name).replace(entry / _MANIFEST)
-    directory = os.open(entry, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # the renames themselves
-    finally:
-        os.close(directory)
+def _data_name(digest: str) -> str:
+    """After its bytes, so that writers of other bytes never meet."""
+    return f"data-{digest[:16]}.parquet"
 
 
-@contextmanager
-def _temporary(entry: Path) -> Iterator[IO[bytes]]:
-    """A new file in `entry`, gone afterwards unless it was renamed."""
-    path = entry / f"{_TEMPORARY}{uuid4().hex}"
-    try:
-        with path.open("xb") as file:
-            yield file
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _settle(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sweep(entry: Path) -> None:
-    """Remove what writers killed long ago left behind."""
-    for file in entry.glob(f"{_TEMPORARY}*"):
-        with suppress(FileNotFoundError):  # a twin has just finished it
-            if time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
-                file.unlink()
-
-
-def _fingerprint(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+def _check(key: str) -> None:
+    if not all(_KEY_PART.fullmatch(part) for part in key.split("/")):
+        raise StoreError(
+            f"the key {key!r}", "a relative path such as equity/features/ab12/2013-03-01", "Correct the key"
+        )
 
 
 def _damaged(key: str, found: str) -> StoreError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
@@ -20,10 +21,11 @@ import pandas as pd
 
 from ml.domain import Night
 from ml.equity import sessions
-from ml.equity.features.catalogue import CATEGORIES, DEFAULT_SET
+from ml.equity.features.catalogue import CATEGORIES
 from ml.equity.features.compute import compute
 from ml.equity.features.custom import CATEGORY, custom
 from ml.equity.features.feature import Feature, FeatureSet
+from ml.equity.features.sets import configured
 from ml.errors import ExpressionError, SettingsError
 from ml.frames import FEATURE_KEYS, session_day
 from ml.io import exports
@@ -63,10 +65,10 @@ def run(
     SettingsError or ExpressionError for a form that cannot be used or that nothing fits; ExportError.
     """
     _require(file_format in exports.SUFFIXES, f"the format {file_format!r}", f"one of {', '.join(exports.SUFFIXES)}")
-    chosen = FeatureSet("export", 1, _features(groups, _custom(custom_features)))
+    config = settings()
+    chosen = FeatureSet("export", 1, _features(configured(config), groups, _custom(custom_features)))
     spoken = day("start", start) if start else None, day("end", end) if end else None
     named = tuple(sorted({symbol.strip() for symbol in symbols} - {""}))
-    config = settings()
     night = parse(**asked_for(DOMAIN, as_of, known_at))
     history = as_known(config, Warehouse(config.require_warehouse_dsn()), night)
     wanted = _wanted(history, named, *_span(history, session_day(night.as_of), *spoken))
@@ -88,7 +90,7 @@ def _name(about: exports.About, asked: Sequence[Any]) -> str:
 
 
 def _about(night: Night, history: History, wanted: Mask, chosen: FeatureSet) -> exports.About:
-    rows = history.bars.loc[wanted, ["symbol", "ts"]]
+    rows = history.bars.adjusted.loc[wanted, ["symbol", "ts"]]
     return {
         "night": str(session_day(night.as_of)),
         "as_of": night.as_of.isoformat(),
@@ -102,23 +104,21 @@ def _about(night: Night, history: History, wanted: Mask, chosen: FeatureSet) -> 
     }
 
 
-def _features(groups: Sequence[str], own: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """The catalogue's features of the groups in its order, then one's own."""
+def _features(night: FeatureSet, groups: Sequence[str], own: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """The night's features of the groups in its order, then one's own."""
     unknown = sorted(set(groups) - set(GROUPS))
     _require(not unknown, f"the feature groups {', '.join(unknown)}", f"some of {', '.join(GROUPS)}")
-    chosen = (*(feature for feature in _catalogue() if not groups or feature.category in groups), *own)
+    chosen = (*(feature for feature in night.features if not groups or feature.category in groups), *own)
     _require(bool(chosen), f"no feature of the groups {', '.join(groups)}", "a group, or custom features")
+    counts = Counter(feature.name for feature in chosen)
+    twice = [name for name, count in counts.items() if count > 1]
+    _require(not twice, f"more than one feature called {', '.join(twice)}", "different names")
     return chosen
-
-
-def _catalogue() -> tuple[Feature, ...]:
-    """The features of the night."""
-    return DEFAULT_SET.features
 
 
 def _custom(text: str) -> tuple[Feature, ...]:
     """One feature a line; what is wrong with a formula is told with its name and place."""
-    made: dict[str, Feature] = {}
+    made = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -129,15 +129,14 @@ def _custom(text: str) -> tuple[Feature, ...]:
                 "a line such as momentum = close / ref(close, 5)",
                 "Correct it",
             )
-        _require(name not in made, f"two custom features called {name}", "different names")
-        made[name] = custom(name, formula)
-    return tuple(made.values())
+        made.append(custom(name, formula))
+    return tuple(made)
 
 
 def _span(history: History, last: date, start: date | None, end: date | None) -> tuple[date, date]:
     """The days from which to which rows are asked for, up to the night's own."""
-    _require(not history.bars.empty, "no bars that were known then", "a night with bars")
-    first = start or session_day(history.bars["ts"].min())
+    _require(bool(history.months), "no bars that were known then", "a night with bars")
+    first = start or session_day(history.bars.adjusted["ts"].min())
     until = min(end or last, last)
     _require(first <= until, f"a start of {first} after the end, {until}", f"dates in order, up to the night's, {last}")
     return first, until
@@ -145,19 +144,20 @@ def _span(history: History, last: date, start: date | None, end: date | None) ->
 
 def _wanted(history: History, symbols: tuple[str, ...], first: date, last: date) -> Mask:
     """Which rows of the bars to export: members, on the sessions of the span. There is at least one."""
-    known = set(history.bars["symbol"].unique())
+    adjusted = history.bars.adjusted
+    known = set(adjusted["symbol"].unique())
     unknown = [symbol for symbol in symbols if symbol not in known]
     _require(
         not unknown,
         f"{len(unknown)} unknown symbols: {', '.join(unknown[:_SHOWN])}{'...' if len(unknown) > _SHOWN else ''}",
         f"some of the {len(known)} that have bars that night (serving.tickers lists them by label)",
     )
-    wanted = history.member.to_numpy(dtype=np.bool_, copy=True)
+    wanted = history.member.copy()
     if symbols:
-        wanted &= history.bars["symbol"].isin(symbols).to_numpy()
-    closes = sessions.closes(history.calendar, first, last)
+        wanted &= adjusted["symbol"].isin(symbols).to_numpy()
+    closes = sessions.closes(history.bars.calendar, first, last)
     if len(closes):
-        wanted &= history.bars["ts"].between(closes.iloc[0], closes.iloc[-1]).to_numpy()
+        wanted &= adjusted["ts"].between(closes.iloc[0], closes.iloc[-1]).to_numpy()
     _require(
         bool(len(closes)) and bool(wanted.any()),
         f"nothing to export from {first} to {last}",
@@ -171,7 +171,7 @@ def _pieces(history: History, wanted: Mask, chosen: FeatureSet) -> Iterator[pd.D
 
     Only what sees other symbols is computed over all of them at once.
     """
-    adjusted, calendar = history.adjusted(), history.calendar
+    adjusted, calendar = history.bars.adjusted, history.bars.calendar
     across = tuple(feature for feature in chosen.features if feature.cross_sectional)
     alone = tuple(feature for feature in chosen.features if not feature.cross_sectional)
     crossed, done = _values(adjusted, wanted, across, calendar), 0

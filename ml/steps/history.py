@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ml.domain import Night
 from ml.equity import adjustment, identity, labels, sessions, universe
+from ml.equity.features import tails
 from ml.equity.universe import Rules
 from ml.frames import ADJUSTED, BARS
 from ml.io.store import frame_digest
@@ -24,22 +27,33 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
+class Month:
+    """One calendar month of a history.
+
+    name: such as 2014-08; rows: its rows of the bars; first, last: the running numbers of its sessions
+    digest: the same for the same data up to its last session; nothing later has a part in it
+    """
+
+    name: str
+    rows: npt.NDArray[np.int64]
+    first: int
+    last: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class History:
     """All that a night's features are made from.
 
-    bars: BARS, raw; actions: ACTIONS; member: per row of `bars`, whether its symbol belonged to the universe that day
-    digest: the same for the same data and the same code that turns it into adjusted bars and labels
+    bars: ADJUSTED, placed among the sessions; months: those with bars, in the order of time
+    member: per row of the bars, whether its symbol belonged to the universe that day
+    digest: the same for the same data and the same code that turns it into labels
     """
 
-    calendar: str
-    bars: pd.DataFrame
-    actions: pd.DataFrame
-    member: pd.Series[bool]
+    bars: tails.PlacedBars
+    member: npt.NDArray[np.bool_]
+    months: tuple[Month, ...]
     digest: str
-
-    def adjusted(self) -> pd.DataFrame:
-        """ADJUSTED of `bars`, row by row."""
-        return ADJUSTED.check(adjustment.adjust(self.bars, self.actions, self.calendar))
 
 
 def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
@@ -50,11 +64,40 @@ def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members)})
     told = _owned(identity.label_bars(raw, known.tickers, calendar, as_of))
     member = told[_MEMBER] & universe.is_liquid(told, Rules(config.min_price, config.min_dollar_volume), calendar)
-    history = BARS.check(told.drop(columns=_MEMBER))
     session = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
     actions = _owned(identity.label_actions(known.actions, known.tickers, session))
     actions = actions.sort_values(["symbol", "ex_date", "kind"], ignore_index=True)
-    return History(calendar, history, actions, member, _digest(calendar, night, history, actions, member))
+    adjusted = adjustment.adjust(BARS.check(told.drop(columns=_MEMBER)), actions, calendar)
+    return of(night, ADJUSTED.check(adjusted), member.to_numpy(), calendar)
+
+
+def of(night: Night, adjusted: pd.DataFrame, member: npt.NDArray[np.bool_], calendar: str) -> History:
+    """The history of ADJUSTED bars, and per row whether it belongs."""
+    placed = tails.PlacedBars.of(adjusted, calendar)
+    months = _months(placed, member)
+    known = months[-1].digest if months else ""
+    return History(placed, member, months, _digest(night.domain, night.as_of.isoformat(), str(labels.REVISION), known))
+
+
+def _months(placed: tails.PlacedBars, member: npt.NDArray[np.bool_]) -> tuple[Month, ...]:
+    place = placed.sessions_of(slice(None))
+    if not len(place):
+        return ()
+    first = int(place.min())
+    names = sessions.at(placed.calendar, np.arange(first, place.max() + 1)).astype("datetime64[M]")
+    number = (names - names[0]).astype(np.int16)[place - first]
+    order = np.argsort(number, kind="stable")
+    cuts = [0, *(np.flatnonzero(np.diff(number[order])) + 1).tolist(), len(order)]
+    found: list[Month] = []
+    digest = _digest(placed.calendar, sessions.VERSION)
+    for start, stop in pairwise(cuts):
+        rows = order[start:stop]
+        own = placed.adjusted.take(rows).assign(**{_MEMBER: member[rows]}).reset_index(drop=True)
+        digest = _digest(digest, frame_digest(own))
+        own_place = place[rows]
+        name = str(names[own_place[0] - first])
+        found.append(Month(name, rows, int(own_place.min()), int(own_place.max()), digest))
+    return tuple(found)
 
 
 def _owned(frame: pd.DataFrame) -> pd.DataFrame:
@@ -76,8 +119,5 @@ def _is_member(calendar: str, raw: pd.DataFrame, members: pd.DataFrame) -> pd.Se
     return pd.Series(belongs, index=raw.index)
 
 
-def _digest(calendar: str, night: Night, raw: pd.DataFrame, actions: pd.DataFrame, member: pd.Series[bool]) -> str:
-    frames = (raw, actions, member.to_frame())
-    code = (calendar, str(adjustment.REVISION), str(labels.REVISION))
-    parts = (night.domain, night.as_of.isoformat(), *(frame_digest(frame) for frame in frames), *code)
+def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,11 +1,15 @@
 """Where each thing of a night lies in the store: by what it was made from, never by when."""
 
+from __future__ import annotations
+
+from ml.io.warehouse.bars import TIMEFRAME
+
 SHORT = 24
 
 
-def features(domain: str, feature_set: str, snapshot: str) -> str:
-    """Features of one data snapshot under one feature set."""
-    return f"{domain}/features/{feature_set[:SHORT]}/{snapshot[:SHORT]}"
+def features(domain: str, feature_set: str) -> str:
+    """Where the months of features of one feature set lie, and by snapshot which of them belong to it."""
+    return f"{domain}/features/{TIMEFRAME}/{feature_set[:SHORT]}"
 
 
 def tonight(domain: str, feature_set: str, snapshot: str) -> str:
@@ -13,9 +17,9 @@ def tonight(domain: str, feature_set: str, snapshot: str) -> str:
     return f"{domain}/tonight/{feature_set[:SHORT]}/{snapshot[:SHORT]}"
 
 
-def adjusted(domain: str, snapshot: str) -> str:
-    """Adjusted bars of one data snapshot."""
-    return f"{domain}/adjusted/{snapshot[:SHORT]}"
+def adjusted(domain: str) -> str:
+    """The same for adjusted bars."""
+    return f"{domain}/adjusted/{TIMEFRAME}"
 
 
 def labels(domain: str, target: str, snapshot: str) -> str:

@@ -7,7 +7,7 @@ import logging
 from ml.equity import labels as equity_labels
 from ml.io.store import Store
 from ml.settings import settings
-from ml.steps import domains, keep
+from ml.steps import domains, keep, months
 from ml.steps.night import Keys
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
         if not store.has(keep.labels(domain, target.name, snapshot))
     ]
     if missing:
-        adjusted = store.get(keep.adjusted(domain, snapshot))
+        adjusted = months.adjusted(store, domain, snapshot)
         labelled = equity_labels.labels(adjusted, tuple(missing), config.calendar)
         for target in missing:
             mine = labelled[labelled["target"] == target.name].reset_index(drop=True)

@@ -8,7 +8,7 @@ from ml.domain import Target
 from ml.io.store import Store
 from ml.lifecycle.dataset import Dataset, build
 from ml.lifecycle.splits import Nested, SplitPlan, nested
-from ml.steps import keep
+from ml.steps import keep, months
 from ml.steps.domains import Parts
 
 
@@ -22,7 +22,7 @@ class Material:
 
 def gather(store: Store, parts: Parts, target: Target, snapshot: str) -> Material:
     """Read features and labels of a snapshot; TrainingError when they cannot carry the folds."""
-    features = store.get(keep.features(target.domain, parts.feature_set_digest, snapshot))
+    features = months.read(store, keep.features(target.domain, parts.feature_set_digest), snapshot)
     labels = store.get(keep.labels(target.domain, target.name, snapshot))
     dataset = build(features, labels, target, parts.feature_names)
     plan = SplitPlan(embargo=target.horizon)

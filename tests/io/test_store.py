@@ -9,19 +9,23 @@ import resource  # noqa: F401  # for the processes that `run` starts
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from ml.errors import FrameError, StoreError
-from ml.io.store import Store, frame_digest
+from ml.errors import FrameError, SettingsError, StoreError
+from ml.io.store import _MANIFEST, Store, frame_digest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = "equity/features/ab12/2013-03-01"
@@ -49,14 +53,34 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-def data_file(root: Path) -> Path:
-    (path,) = root.rglob("*.parquet")
-    return path
+@dataclass(frozen=True)
+class Place:
+    """A folder that a store lies in: a local one, or one of fsspec's object store in memory."""
+
+    url: str
+    system: Any
+
+    def stamps(self) -> dict[str, Any]:
+        """Its files, and when each was written."""
+        return {path: self.system.modified(path) for path in self.system.find(self.url)}
+
+    def file(self, end: str) -> str:
+        """The one file whose name ends so."""
+        (path,) = [path for path in self.system.find(self.url) if path.endswith(end)]
+        return str(path)
+
+
+@pytest.fixture(params=["local", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    system = fsspec.filesystem("file" if request.param == "local" else "memory")
+    yield Place(str(tmp_path / "store") if request.param == "local" else "memory://bucket/store", system)
+    if request.param == "memory":
+        system.store.clear()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(place: Place) -> Store:
+    return Store(place.url)
 
 
 def test_a_frame_comes_back_exactly_with_its_dtypes(store: Store) -> None:
@@ -104,19 +128,19 @@ def test_the_callers_fields_may_not_hide_the_stores_own_and_must_be_json(store: 
     assert not store.has(KEY)
 
 
-def test_the_same_content_again_leaves_the_entry_untouched(store: Store, tmp_path: Path) -> None:
+def test_the_same_content_again_leaves_the_entry_untouched(store: Store, place: Place) -> None:
     store.put(KEY, frame(), {"night": 1})
-    before = {path: (tmp_path / path).stat().st_mtime_ns for path in files(tmp_path)}
+    before = place.stamps()
     store.put(KEY, frame(), {"night": 2})
-    assert {path: (tmp_path / path).stat().st_mtime_ns for path in files(tmp_path)} == before
+    assert place.stamps() == before
     assert store.manifest(KEY)["night"] == 1
 
 
-def test_other_content_replaces_the_entry_and_leaves_no_file_behind(store: Store, tmp_path: Path) -> None:
+def test_other_content_replaces_the_entry_and_leaves_no_file_behind(store: Store, place: Place) -> None:
     store.put(KEY, frame(seed=0), {})
     store.put(KEY, frame(seed=1), {})
     assert_frame_equal(store.get(KEY), frame(seed=1))
-    assert len(files(tmp_path)) == 2
+    assert len(place.stamps()) == 2
 
 
 def test_keys_are_apart(store: Store) -> None:
@@ -140,38 +164,44 @@ def test_nothing_there_names_the_key(store: Store) -> None:
             read(KEY)
 
 
-def truncate(root: Path) -> None:
-    os.truncate(data_file(root), data_file(root).stat().st_size // 2)
+def truncate(place: Place) -> None:
+    path = place.file(".parquet")
+    content = place.system.cat_file(path)
+    place.system.pipe_file(path, content[: len(content) // 2])
 
 
-def flip_a_byte(root: Path) -> None:
-    content = bytearray(data_file(root).read_bytes())
+def flip_a_byte(place: Place) -> None:
+    path = place.file(".parquet")
+    content = bytearray(place.system.cat_file(path))
     content[len(content) // 3] ^= 1
-    data_file(root).write_bytes(content)
+    place.system.pipe_file(path, bytes(content))
 
 
-def lose_the_data(root: Path) -> None:
-    data_file(root).unlink()
+def lose_the_data(place: Place) -> None:
+    place.system.rm_file(place.file(".parquet"))
 
 
-def lose_the_manifest(root: Path) -> None:
-    (data_file(root).parent / "manifest.json").unlink()
+def lose_the_manifest(place: Place) -> None:
+    place.system.rm_file(place.file("manifest.json"))
 
 
-def cut_the_manifest(root: Path) -> None:
-    os.truncate(data_file(root).parent / "manifest.json", 20)
+def cut_the_manifest(place: Place) -> None:
+    path = place.file("manifest.json")
+    place.system.pipe_file(path, place.system.cat_file(path)[:20])
 
 
-def strip_the_manifest(root: Path) -> None:
-    (data_file(root).parent / "manifest.json").write_text(json.dumps({"rows": 7}))
+def strip_the_manifest(place: Place) -> None:
+    place.system.pipe_file(place.file("manifest.json"), json.dumps({"rows": 7}).encode())
 
 
 @pytest.mark.parametrize(
     "damage", [truncate, flip_a_byte, lose_the_data, lose_the_manifest, cut_the_manifest, strip_the_manifest]
 )
-def test_damage_is_found_on_reading_and_healed_by_writing_again(store: Store, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+def test_damage_is_found_on_reading_and_healed_by_writing_again(
+    store: Store, place: Place, damage: Callable[[Place], None]
+) -> None:
     store.put(KEY, frame(), {})
-    damage(tmp_path)
+    damage(place)
     with pytest.raises(StoreError, match=KEY):
         store.get(KEY)
     store.put(KEY, frame(), {})
@@ -270,9 +300,10 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_entry_and_the_next_one_su
     assert_frame_equal(store.get(KEY), frame(seed=5))
 
 
-def test_what_killed_writers_left_is_swept_after_a_day(store: Store, tmp_path: Path) -> None:
+def test_what_killed_writers_left_is_swept_after_a_day(tmp_path: Path) -> None:
+    store = Store(tmp_path)
     store.put(KEY, frame(), {})
-    old, young = (data_file(tmp_path).parent / f".writing-{name}" for name in ("old", "young"))
+    old, young = (tmp_path / KEY / f".writing-{name}" for name in ("old", "young"))
     old.touch()
     young.touch()
     os.utime(old, (time.time() - 100_000,) * 2)
@@ -303,6 +334,59 @@ def test_a_reader_beside_a_writer_that_replaces_always_gets_a_whole_frame(tmp_pa
         seen.add(frame_digest(store.get(KEY)))
     assert writer.returncode == 0
     assert seen == whole
+
+
+def gone(*_: object) -> None:
+    raise RuntimeError("no route to host")  # clients have errors of their own
+
+
+def test_an_object_store_that_goes_away_is_one_clear_error_and_never_an_empty_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store("memory://away/store")
+    store.put(KEY, frame(), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "put_file", gone)
+        with pytest.raises(StoreError, match=r"could not be written .* no route to host"):
+            store.put(KEY, frame(seed=1), {})
+    assert_frame_equal(store.get(KEY), frame())
+    for way in ("cat_file", "info"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, way, gone)
+            with pytest.raises(StoreError, match=r"could not be read .* no route to host"):
+                store.has(KEY)
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_of_an_object_that_did_not_arrive_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store("memory://killed/store")
+    store.put(KEY, frame(), {})
+    for end in (".parquet", _MANIFEST):
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, "put_file", _dying_at(end))
+            with pytest.raises(KeyboardInterrupt):
+                store.put(KEY, frame(seed=1), {})
+        assert_frame_equal(store.get(KEY), frame())
+    store.put(KEY, frame(seed=1), {})
+    assert_frame_equal(store.get(KEY), frame(seed=1))
+    fsspec.filesystem("memory").store.clear()
+
+
+def _dying_at(end: str) -> Callable[[MemoryFileSystem, str, str], None]:
+    arrive = MemoryFileSystem.put_file
+
+    def put_file(self: MemoryFileSystem, source: str, target: str) -> None:
+        if target.endswith(end):
+            raise KeyboardInterrupt
+        arrive(self, source, target)
+
+    return put_file
+
+
+def test_a_url_whose_package_is_missing_says_which() -> None:
+    with pytest.raises(SettingsError, match="AFTERBELL_STORE") as caught:
+        Store("abfs://container/store")
+    assert "adlfs" in f"{caught.value}"
 
 
 def test_the_digest_is_known_by_hand_for_one_number() -> None:

@@ -150,7 +150,7 @@ def test_an_instant_asked_for_while_a_delivery_is_taken_in_is_answered_the_same_
     lenient: Path, stack_settings: Settings, warehouse: WarehouseAddress
 ) -> None:
     def told(keys: dict[str, str]) -> str:
-        return frame_digest(as_known(settings(), Warehouse(warehouse.dsn), parse(**keys)).adjusted())
+        return frame_digest(as_known(settings(), Warehouse(warehouse.dsn), parse(**keys)).bars.adjusted)
 
     first = validate.run(ingest.run()["ingest_id"])
     write(lenient, saying(1.01))

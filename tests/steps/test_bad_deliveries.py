@@ -13,7 +13,7 @@ from ml.errors import ProviderUnavailable, SuiteFailed
 from ml.io.store import Store
 from ml.io.warehouse import deliveries
 from ml.settings import settings
-from ml.steps import features, ingest, keep, validate
+from ml.steps import features, ingest, months, validate
 from ml.steps.night import Keys
 from tests.steps.market import LAST, invented, seen, write
 
@@ -61,7 +61,7 @@ def test_actions_that_cannot_be_are_told_and_adjust_nothing(folder: Path, reader
     assert "unexplained jumps" not in told
     assert "DDD 2013-11-01: dividend 0.5" in told["actions before the first bar"]
     assert "1 of" in told["repeated rows"]
-    adjusted = Store(settings().store_root).get(keep.adjusted("equity", keys["snapshot"]))
+    adjusted = months.adjusted(Store(settings().store_root), "equity", keys["snapshot"])
     plain = few()[~at(few(), "DDD", f"{FIRST.date()}")].reset_index(drop=True)
     for symbol in FEW:
         own, expected = (frame.loc[frame["symbol"] == symbol, "close"] for frame in (adjusted, plain))

@@ -14,7 +14,7 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.sets import configured
 from ml.io.store import Store
 from ml.settings import settings
-from ml.steps import features, ingest, keep, validate
+from ml.steps import features, ingest, keep, months, validate
 from ml.steps.night import asked_for
 from tests.steps.market import SYMBOLS, bars, seen, write
 
@@ -57,7 +57,7 @@ def test_a_night_runs_on_a_set_of_ones_own(market: Path, reader_dsn: str, monkey
     assert list(own.names) == [*wanted, "momentum_30", "calm_rank"]
 
     snapshot = features.run(**asked_for("equity", None, None))["snapshot"]
-    frame = Store(settings().store_root).get(keep.features("equity", digest, snapshot))
+    frame = months.read(Store(settings().store_root), keep.features("equity", digest), snapshot)
     closes = bars().pivot_table(index="date", columns="symbol", values="close")
     calm = -(closes / closes.shift(1)).apply(np.log).rolling(10).std()
     momentum = (closes / closes.shift(30)).apply(np.log)
@@ -101,7 +101,7 @@ def test_a_mistake_in_the_file_stops_the_night_before_it_computes(
     err = capsys.readouterr().err.splitlines()[-1]
     assert err.startswith("night: Found -30 as the bars of ref in the formula `log(close / ref(close, -30))` of the")
     assert f"feature 'momentum_30' in {market.parent / 'features.yaml'}; expected" in err
-    assert not (settings().store_root / "equity" / "features").exists()
+    assert not (Path(settings().store_root) / "equity" / "features").exists()
     assert seen(reader_dsn, SETS) == []
 
 

@@ -26,7 +26,7 @@ from ml.errors import AfterbellError, ExportError, ExpressionError, SettingsErro
 from ml.io import exports
 from ml.io.store import Store
 from ml.settings import REPOSITORY, Settings, settings
-from ml.steps import export, features, ingest, keep, validate
+from ml.steps import export, features, ingest, keep, months, validate
 from tests.steps.market import FIRST, LAST, SYMBOLS, bars, write
 
 OWN = "momentum = close / ref(close, 20) - 1\n\n  slow = ema(close, 60) / close\nstrength = cs_rank(mean(ret, 5))\n"
@@ -40,7 +40,9 @@ def night(market: Path) -> dict[str, str]:
 @pytest.fixture
 def stored(night: dict[str, str], stack_settings: Settings) -> pd.DataFrame:
     """What the feature store holds of that night, as an export lies."""
-    frame = Store(stack_settings.store_root).get(keep.features("equity", DEFAULT_SET.digest, night["snapshot"]))
+    frame = months.read(
+        Store(stack_settings.store_root), keep.features("equity", DEFAULT_SET.digest), night["snapshot"]
+    )
     return as_exported(frame)
 
 
@@ -109,7 +111,7 @@ def test_custom_features_have_the_values_of_the_whole_history(
             custom("strength", "cs_rank(mean(ret, 5))"),
         ),
     )  # fmt: skip
-    adjusted = Store(stack_settings.store_root).get(keep.adjusted("equity", night["snapshot"]))
+    adjusted = months.adjusted(Store(stack_settings.store_root), "equity", night["snapshot"])
     whole = as_exported(compute(adjusted, own, stack_settings.calendar))
     rows = (whole["symbol"] == "BBB") & (whole["ts"] >= pd.Timestamp("2014-08-25", tz="UTC"))
     assert whole.loc[rows, list(own.names)].notna().all(axis=None)
@@ -134,7 +136,7 @@ def test_days_outside_the_universe_are_left_out_as_in_the_store(
     monkeypatch.setenv("AFTERBELL_UNIVERSE_PATH", str(tmp_path / "universe.csv"))
     settings.cache_clear()
     snapshot = features.run(**validate.run(ingest.run(None)["ingest_id"]))["snapshot"]
-    stored = Store(stack_settings.store_root).get(keep.features("equity", DEFAULT_SET.digest, snapshot))
+    stored = months.read(Store(stack_settings.store_root), keep.features("equity", DEFAULT_SET.digest), snapshot)
     done = export.run(file_format="parquet")
     assert_same(read(done), as_exported(stored))
     assert done["symbols"] == 2
@@ -190,7 +192,7 @@ MISTAKES: list[tuple[dict[str, Any], type[AfterbellError], str]] = [
     ({"custom_features": "a = 1 +"}, ExpressionError, "invalid syntax at .* in the formula `1 \\+` of the feature 'a'"),
     ({"custom_features": "a = ref(close, -1)"}, ExpressionError, "A formula sees the past only"),
     ({"custom_features": "\nclose > open"}, ExpressionError, "line 2 of the custom features, `close > open`"),
-    ({"custom_features": "a = close\na = open"}, SettingsError, "two custom features called a"),
+    ({"custom_features": "a = close\na = open"}, SettingsError, "more than one feature called a; expected different"),
     ({"custom_features": "rsi_14 = close"}, SettingsError, "'rsi_14', which the catalogue or Alpha158 has already"),
     ({"start": "2014-03-01", "end": "2014-03-02"}, SettingsError, "nothing to export from 2014-03-01 to 2014-03-02"),
     ({"end": "2012-12-31"}, SettingsError, "a start of 2013-01-02 after the end, 2012-12-31"),

@@ -13,7 +13,7 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.io.registry import Registry
 from ml.io.store import Store
 from ml.settings import Settings
-from ml.steps import features, keep, predict
+from ml.steps import features, keep, months, predict
 from ml.steps.night import asked_for
 from tests.steps.market import LAST, SYMBOLS, bars, seen, write
 
@@ -131,7 +131,7 @@ def test_features_are_adjusted_for_splits_and_prices_are_not(market: Path, stack
     write(market, split)
     assert main(NIGHT) == 0
     snapshot = features.run(**asked_for("equity", None, None))["snapshot"]
-    adjusted = Store(stack_settings.store_root).get(keep.adjusted("equity", snapshot))
+    adjusted = months.adjusted(Store(stack_settings.store_root), "equity", snapshot)
     plain = bars().sort_values(["symbol", "date"], ignore_index=True)
     pd.testing.assert_series_equal(adjusted["close"], plain["close"], check_names=False, rtol=1e-12)
     price = Store(stack_settings.store_root).get(keep.reference("equity", snapshot)).set_index("entity")["price"]

@@ -21,7 +21,7 @@ from ml.frames import ACTIONS
 from ml.io.store import Store
 from ml.settings import REPOSITORY, Settings, settings
 from ml.stack.waiting import wait_until
-from ml.steps import backfill, features, ingest, keep, labels, predict, validate
+from ml.steps import backfill, features, ingest, keep, labels, months, predict, validate
 from ml.steps.night import Keys
 from tests.io.polygon_server import KEY, Vendor, serve
 from tests.steps.market import FIRST, LAST, SYMBOLS, bars, seen
@@ -194,7 +194,7 @@ def test_a_ticker_renamed_between_two_nights_keeps_its_history(
         (after, {"AAAX": sessions, "BBB": sessions}),
     ]:
         snapshot = labels.run(**features.run(**keys))["snapshot"]
-        computed = store.get(keep.features("equity", DEFAULT_SET.digest, snapshot))
+        computed = months.read(store, keep.features("equity", DEFAULT_SET.digest), snapshot)
         assert computed["entity"].value_counts().to_dict() == expected
         outcomes = store.get(keep.labels("equity", "1d", snapshot))
         assert outcomes["entity"].value_counts().to_dict() == {name: count - 1 for name, count in expected.items()}
@@ -223,7 +223,7 @@ def test_a_split_that_the_vendor_records_a_month_late_is_learned_by_a_night(
     believed = [("AAA", "2014-07-15", "split", 2.0), ("BBB", "2014-07-10", "dividend", 0.75)]
     believed += [] if symbols else [("ZZZ", "2014-07-10", "split", 3.0)]
     assert seen(reader_dsn, "select symbol, ex_date::text, kind, value from serving.actions order by 1") == believed
-    adjusted = Store(stack_settings.store_root).get(keep.adjusted("equity", later["snapshot"]))
+    adjusted = months.adjusted(Store(stack_settings.store_root), "equity", later["snapshot"])
     plain = bars().query("symbol == 'AAA' and date >= '2014-07-01'")["close"]
     assert adjusted.loc[adjusted["symbol"] == "AAA", "close"].tolist() == pytest.approx(plain.tolist(), rel=1e-12)
     assert features.run("equity", before["as_of"], before["known_at"]) == before
@@ -262,7 +262,7 @@ def test_a_backfill_of_a_past_owner_and_the_nights_leave_each_others_owner_alone
 def entities(config: Settings, keys: Keys) -> dict[str, int]:
     """How many sessions of features each entity has."""
     snapshot = features.run(**keys)["snapshot"]
-    computed = Store(config.store_root).get(keep.features("equity", DEFAULT_SET.digest, snapshot))
+    computed = months.read(Store(config.store_root), keep.features("equity", DEFAULT_SET.digest), snapshot)
     return {str(entity): int(count) for entity, count in computed["entity"].value_counts().items()}
 
 

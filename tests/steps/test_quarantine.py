@@ -16,7 +16,7 @@ from ml.io.warehouse import Warehouse, deliveries
 from ml.io.warehouse import quarantine as kept
 from ml.settings import Settings, settings
 from ml.stack.waiting import wait_until
-from ml.steps import features, ingest, keep, quarantine, validate
+from ml.steps import features, ingest, months, quarantine, validate
 from ml.steps.night import asked_for
 from tests.steps.market import invented, seen, write
 
@@ -90,7 +90,7 @@ def test_the_night_that_is_computed_anew_sees_the_released_row_and_the_old_one_i
 
 
 def _sessions_of_aaa(keys: dict[str, str]) -> set[date]:
-    adjusted = Store(settings().store_root).get(keep.adjusted("equity", keys["snapshot"]))
+    adjusted = months.adjusted(Store(settings().store_root), "equity", keys["snapshot"])
     return set(adjusted.loc[adjusted["symbol"] == "AAA", "ts"].dt.date)
 
 

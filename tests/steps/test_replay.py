@@ -221,7 +221,7 @@ class House:
 
     def adjusted(self, as_of: int, known_at: datetime) -> pd.DataFrame:
         close = sessions.close_of(CALENDAR, DAYS[as_of]).to_pydatetime()
-        return as_known(self.config, self.warehouse, Night("equity", close, known_at)).adjusted()
+        return as_known(self.config, self.warehouse, Night("equity", close, known_at)).bars.adjusted
 
 
 def _die(at: int, *asked: Any) -> None:

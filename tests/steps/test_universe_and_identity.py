@@ -11,7 +11,7 @@ from ml.__main__ import main
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.io.store import Store
 from ml.settings import settings
-from ml.steps import features, ingest, keep, labels, predict, validate
+from ml.steps import features, ingest, keep, labels, months, predict, validate
 from ml.steps.night import Keys, asked_for
 from tests.steps.market import LAST, SYMBOLS, bars, invented, seen, write
 
@@ -51,7 +51,7 @@ def night() -> Keys:
 
 def computed(keys: Keys) -> pd.DataFrame:
     """The features of a night: entity and session of each row."""
-    frame = Store(settings().store_root).get(keep.features("equity", DEFAULT_SET.digest, keys["snapshot"]))
+    frame = months.read(Store(settings().store_root), keep.features("equity", DEFAULT_SET.digest), keys["snapshot"])
     return frame[["entity"]].assign(
         session=frame["ts"].dt.tz_convert("America/New_York").dt.normalize().dt.tz_localize(None)
     )

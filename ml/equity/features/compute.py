@@ -32,12 +32,13 @@ def compute(
     plan = Plan.of([feature.node for feature in feature_set.features])
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
-        keys = threads.submit(_keys, adjusted, panel.order)
+        keys = threads.submit(keys_of, adjusted, panel.order)
         plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), values, threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys.result(), features], axis=1)
 
 
-def _keys(adjusted: pd.DataFrame, order: npt.NDArray[np.int32]) -> pd.DataFrame:
+def keys_of(adjusted: pd.DataFrame, order: npt.NDArray[np.integer]) -> pd.DataFrame:
+    """The keys of a feature frame whose rows come from the rows `order` of `adjusted`."""
     keys = pd.DataFrame({"entity": adjusted["symbol"].take(order).array, "ts": adjusted["ts"].take(order).array})
     return keys.astype(FEATURE_KEYS)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from ml.equity.features.inputs import INPUTS
 from ml.equity.features.kernels.recursions import BLOCK
 from ml.equity.features.language import parse
 from ml.equity.features.nodes import Node
+from ml.equity.features.operators import OPERATORS
 
 REVISION = 1
 """Raised when the engine computes other bits from an unchanged formula."""
@@ -52,6 +54,15 @@ class Feature:
         """Whether it sees other symbols."""
         return self.node.stage > 0
 
+    @cached_property
+    def reach(self) -> tuple[int, ...]:
+        """How far back its values depend on bars, one number for each time that it looks at other symbols and one more.
+
+        The first counts the symbol's bars from a value back to the oldest bar, or to the oldest value across symbols,
+        that it may depend on; the second those from there on, of every symbol with a bar on such a date; and so on.
+        """
+        return _reach(self.node)
+
     @property
     def inputs(self) -> tuple[str, ...]:
         """The inputs that it starts from."""
@@ -85,7 +96,7 @@ class FeatureSet:
     @property
     def warm_up(self) -> int:
         """Bars of a tail, the present one included, from which on it gives the bits of the whole history."""
-        return 1 + max((_oldest(feature.node) for feature in self.features), default=0)
+        return 1 + max((sum(feature.reach) for feature in self.features), default=0)
 
     @cached_property
     def digest(self) -> str:
@@ -125,21 +136,27 @@ class FeatureSet:
 _RECURSIVE = ("ema", "wilder", "adapt")
 
 
-def _oldest(node: Node, back: int = 0, anchor: int | None = None) -> int:
-    """Bars between a value and the oldest bar that it may depend on.
+def _reach(node: Node, back: int = 0, anchor: int | None = None) -> tuple[int, ...]:
+    """See Feature.reach.
 
     A recursion begins at the start of the block before, at most 2 x BLOCK - 1 bars back; one within it is
     asked for its value there, at the start of a block, and begins one block earlier.
     anchor: bars back to the last such start, None outside of recursions; back: bars beyond it
     """
     if not node.args:
-        return back + (anchor or 0)
+        return (back + (anchor or 0),)
+    if OPERATORS[node.operator].across:
+        return (back + (anchor or 0), *_longest(_reach(arg) for arg in node.args))
     if node.operator in _RECURSIVE:
         anchor = back + 2 * BLOCK - 1 if anchor is None else anchor + (math.ceil(back / BLOCK) + 1) * BLOCK
         back = 0
     else:
         back += node.lookback - max(arg.lookback for arg in node.args)
-    return max(_oldest(arg, back, anchor) for arg in node.args)
+    return _longest(_reach(arg, back, anchor) for arg in node.args)
+
+
+def _longest(reaches: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(max(each) for each in zip_longest(*reaches, fillvalue=0))
 
 
 def family(

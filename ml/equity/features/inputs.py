@@ -58,7 +58,7 @@ class Inputs:
     def of(cls, adjusted: pd.DataFrame, calendar: str, place: npt.NDArray[np.int64], wanted: set[str]) -> Inputs:
         """place: the running number of each row's session in the calendar."""
         bars = {name: np.ascontiguousarray(adjusted[name].to_numpy()) for name in BARS if name in wanted}
-        if adjusted.empty or not wanted & DATES.keys():
+        if not len(place) or not wanted & DATES.keys():
             return cls(bars, dict.fromkeys(DATES, np.empty(0)), place)
         first = int(place.min())
         return cls(bars, _facts(calendar, first, int(place.max())), place - first)

@@ -55,13 +55,18 @@ class Panel:
     @classmethod
     def of(cls, symbol: pd.Series, place: Indices, first_index: pd.Series | None = None) -> Panel:
         """From the symbol and the running number of the session of each row."""
+        codes, symbols = pd.factorize(symbol)
+        ages = np.zeros(len(symbols)) if first_index is None else first_index.loc[symbols].to_numpy()
+        return cls.laid(edges_of(codes), ages.astype(np.int64), place)
+
+    @classmethod
+    def laid(cls, edges: Indices, ages: Indices, place: Indices) -> Panel:
+        """From where the symbols lie, none of them empty, and the running number of the session of each row."""
         # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
         order, target = np.empty(len(place), dtype=np.int32), np.empty(len(place), dtype=np.int32)
         if len(place):
             dates.by_date(place, order, target)
-        codes, symbols = pd.factorize(symbol)
-        ages = np.zeros(len(symbols)) if first_index is None else first_index.loc[symbols].to_numpy()
-        return cls(_edges(codes), ages.astype(np.int64), order, target, _edges(place[order]))
+        return cls(edges, ages, order, target, edges_of(place[order]))
 
     def groups(self) -> Iterator[Indices]:
         """All symbols, up to LANES together whose histories begin and end at about the same index."""
@@ -94,7 +99,7 @@ class Panel:
         return Chunk(age, rows, target, together)
 
 
-def _edges(codes: npt.NDArray[np.int64]) -> Indices:
+def edges_of(codes: npt.NDArray[np.int64]) -> Indices:
     """Where runs of equal codes begin, and the end."""
     starts = np.flatnonzero(np.diff(codes)) + 1
     return np.concatenate([[0], starts, [len(codes)]]).astype(np.int64) if len(codes) else np.zeros(1, dtype=np.int64)

@@ -1,0 +1,103 @@
+"""Some sessions of a history, computed from tails, have the bits of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.equity import sessions
+from ml.equity.features.alpha158 import ALPHA158
+from ml.equity.features.catalogue import DEFAULT_SET, Feature, FeatureSet
+from ml.equity.features.compute import compute
+from ml.equity.features.tails import PlacedBars, compute_sessions
+from ml.frames import check_features
+from tests.equity.panels import CALENDAR, random_bars, unadjusted
+
+NESTED = {
+    "rank_of_beta": "cs_rank(beta(ret, market, 20))",
+    "sum_of_ranks": "sum(cs_rank(ret), 7)",
+    "sum_of_sums": "sum(cs_mean(sum(market, 9)), 5)",
+    "average_of_market": "ema(market, 10)",
+    "average_of_averages": "ema(ref(ema(mean(close, 3), 5), 7), 5) / close",
+    "adapted_market": "adapt(log(close), cs_rank(ret) / 10)",
+    "rank_before": "ref(cs_rank(close / ref(close, 30)), 11)",
+}
+EVERYTHING = FeatureSet(
+    "everything",
+    1,
+    (
+        *DEFAULT_SET.features,
+        *ALPHA158.features,
+        *(Feature(name, formula, "price", "", "") for name, formula in NESTED.items()),
+    ),
+)
+
+
+def market(count: int, seed: int, halts: float = 0.05) -> pd.DataFrame:
+    """Five symbols: one listed late, one that left, one that hardly ever trades."""
+    rng = np.random.default_rng(seed)
+    panel = unadjusted(random_bars(["AAA", "BBB", "CCC", "DDD", "EEE"], count, seed))
+    numbers, symbol = panel.groupby("symbol").cumcount(), panel["symbol"]
+    gone = (symbol == "CCC") & (numbers < count // 2) | (symbol == "DDD") & (numbers > 2 * count // 3)
+    traded = rng.random(len(panel)) > np.where(symbol == "EEE", 0.9, halts)
+    return panel[traded & ~gone].reset_index(drop=True)
+
+
+def same_bits(got: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
+    """The columns that differ in any bit; NaN is NaN."""
+    pd.testing.assert_frame_equal(got[["entity", "ts"]], expected[["entity", "ts"]])
+    return [
+        name
+        for name in expected.columns[2:]
+        if not np.array_equal(_bits(got[name]), _bits(expected[name])) or list(got) != list(expected)
+    ]
+
+
+def _bits(values: pd.Series) -> np.ndarray:
+    return np.where(values.isna(), np.float32(np.nan), values.to_numpy()).astype(np.float32).view(np.uint32)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10_000), back=st.integers(0, 700), span=st.sampled_from([1, 2, 22, 300]))
+def test_sessions_from_tails_have_the_bits_of_the_whole(seed: int, back: int, span: int) -> None:
+    panel = market(1900, seed)
+    whole = compute(panel, EVERYTHING, CALENDAR)
+    bars = PlacedBars.of(panel, CALENDAR)
+    place = bars.sessions_of(slice(None))
+    last = int(place.max()) - back
+    got = compute_sessions(bars, EVERYTHING, last - span + 1, last)
+    session = sessions.positions(CALENDAR, whole["ts"])
+    assert same_bits(got, whole[(session > last - span) & (session <= last)].reset_index(drop=True)) == []
+
+
+def test_the_beginning_of_a_history_and_all_of_it() -> None:
+    panel = market(300, 4)
+    whole = compute(panel, EVERYTHING, CALENDAR)
+    bars = PlacedBars.of(panel, CALENDAR)
+    place = bars.sessions_of(slice(None))
+    first, last = int(place.min()), int(place.max())
+    assert same_bits(check_features(compute_sessions(bars, EVERYTHING, first, last), EVERYTHING.names), whole) == []
+    got = compute_sessions(bars, EVERYTHING, first - 5, first + 2)
+    assert same_bits(got, whole.iloc[: len(got)]) == []
+    assert check_features(compute_sessions(bars, EVERYTHING, last + 1, last + 9), EVERYTHING.names).empty
+
+
+@pytest.mark.parametrize(
+    ("formula", "reach"),
+    [
+        ("weekday", (0,)),
+        ("close / ref(close, 5)", (5,)),
+        ("mean(std(ret, 20), 60)", (79,)),
+        ("ema(close, 10)", (511,)),
+        ("ema(mean(close, 3), 10)", (513,)),
+        ("ref(ema(ema(close, 10), 10), 1)", (768,)),
+        ("cs_rank(ret)", (0, 1)),
+        ("beta(ret, market, 60)", (60, 1)),
+        ("sum(cs_mean(sum(market, 9)), 5) - ref(close, 200)", (200, 8, 1)),
+    ],
+)
+def test_how_far_back_a_formula_reaches(formula: str, reach: tuple[int, ...]) -> None:
+    assert Feature("one", formula, "price", "", "").reach == reach
