@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
@@ -108,6 +109,9 @@ def _features(groups: Sequence[str], own: tuple[Feature, ...]) -> tuple[Feature,
     _require(not unknown, f"the feature groups {', '.join(unknown)}", f"some of {', '.join(GROUPS)}")
     chosen = (*(feature for feature in _catalogue() if not groups or feature.category in groups), *own)
     _require(bool(chosen), f"no feature of the groups {', '.join(groups)}", "a group, or custom features")
+    counts = Counter(feature.name for feature in chosen)
+    twice = [name for name, count in counts.items() if count > 1]
+    _require(not twice, f"more than one feature called {', '.join(twice)}", "different names")
     return chosen
 
 
@@ -118,7 +122,7 @@ def _catalogue() -> tuple[Feature, ...]:
 
 def _custom(text: str) -> tuple[Feature, ...]:
     """One feature a line; what is wrong with a formula is told with its name and place."""
-    made: dict[str, Feature] = {}
+    made = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -129,9 +133,8 @@ def _custom(text: str) -> tuple[Feature, ...]:
                 "a line such as momentum = close / ref(close, 5)",
                 "Correct it",
             )
-        _require(name not in made, f"two custom features called {name}", "different names")
-        made[name] = custom(name, formula)
-    return tuple(made.values())
+        made.append(custom(name, formula))
+    return tuple(made)
 
 
 def _span(history: History, last: date, start: date | None, end: date | None) -> tuple[date, date]:

@@ -190,7 +190,7 @@ MISTAKES: list[tuple[dict[str, Any], type[AfterbellError], str]] = [
     ({"custom_features": "a = 1 +"}, ExpressionError, "invalid syntax at .* in the formula `1 \\+` of the feature 'a'"),
     ({"custom_features": "a = ref(close, -1)"}, ExpressionError, "A formula sees the past only"),
     ({"custom_features": "\nclose > open"}, ExpressionError, "line 2 of the custom features, `close > open`"),
-    ({"custom_features": "a = close\na = open"}, SettingsError, "two custom features called a"),
+    ({"custom_features": "a = close\na = open"}, SettingsError, "more than one feature called a; expected different"),
     ({"custom_features": "rsi_14 = close"}, SettingsError, "'rsi_14', which the catalogue or Alpha158 has already"),
     ({"start": "2014-03-01", "end": "2014-03-02"}, SettingsError, "nothing to export from 2014-03-01 to 2014-03-02"),
     ({"end": "2012-12-31"}, SettingsError, "a start of 2013-01-02 after the end, 2012-12-31"),

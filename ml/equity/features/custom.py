@@ -28,7 +28,12 @@ def custom(
     SettingsError for a name that is none or is taken by a feature of the catalogue, of Alpha158 or by a
     column of the bars; ExpressionError, which names the feature too, for what is no formula.
     """
-    _check_name(name)
+    check_name(name)
+    if name in _COLUMNS:
+        raise SettingsError(f"the feature name {name!r}, which is a column of the bars", "another", "Rename it")
+    if name in _TAKEN:
+        found = f"the feature name {name!r}, which the catalogue or Alpha158 has already"
+        raise SettingsError(found, "another name (docs/features.md lists those)", "Rename the feature")
     try:
         parse(formula)
     except ExpressionError as error:
@@ -36,12 +41,8 @@ def custom(
     return Feature(name, formula, category, description, unit, valid_range, "the formula has no value")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """SettingsError for what is no name of a feature or of a set."""
     if not _NAME.fullmatch(name):
         expected = "1 to 60 lower-case letters, digits and underscores, a letter first"
-        raise SettingsError(f"the feature name {name[:80]!r}", expected, "Rename the feature")
-    if name in _COLUMNS:
-        raise SettingsError(f"the feature name {name!r}, which is a column of the bars", "another", "Rename it")
-    if name in _TAKEN:
-        found = f"the feature name {name!r}, which the catalogue or Alpha158 has already"
-        raise SettingsError(found, "another name (docs/features.md lists those)", "Rename the feature")
+        raise SettingsError(f"the name {name[:80]!r}", expected, "Choose such a name")

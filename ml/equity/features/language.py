@@ -57,6 +57,8 @@ def parse(text: str) -> Node:
 def _tree(text: str) -> ast.expr:
     if len(text) > MAX_LENGTH:
         raise _error(text[:60], f"{len(text)} characters", f"at most {MAX_LENGTH}", "Split the formula")
+    if "#" in text:  # Python's parser would pass over the rest
+        raise _error(text, f"a `#` at character {text.index('#') + 1}", "a formula without remarks", "Take it out")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -51,6 +51,7 @@ def test_stages_count_what_crosses_symbols() -> None:
         ("close +", "invalid syntax at the end"),
         ("close; open", "invalid syntax at character 6 in"),
         ("(close\n/ / open)", "invalid syntax at character 3 of line 2 in the formula `(close / / open)`"),
+        ("close # / open", "a `#` at character 7"),
         ("__import__('os')", "the call __import__()"),
         ("close.__class__", "`close.__class__`"),
         ("open('x')", "the call open()"),
