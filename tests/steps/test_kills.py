@@ -2,8 +2,8 @@
 
 "In the middle" is made certain, not hoped for: the test holds a lock on what the step writes that lets readers
 pass, waits until the step asks for the right to write there, inside its transaction, and strikes then. Only the
-relations of WRITTEN are stopped at so; `features`, which writes to the store, is stopped while it reads too.
-(Writers of the store are killed in tests/io/test_store.py, the statements of one delivery in test_replay.py.)
+relations of WRITTEN are stopped at so. (Writers of the store are killed in tests/io/test_store.py, the statements of
+one delivery in test_replay.py, an export in test_export.py.)
 """
 
 from __future__ import annotations
@@ -42,16 +42,15 @@ NIGHT_SEEN = (
 )
 # Each step with the relations at whose writing it is stopped. Before landed_parts, check_results, latest_features and
 # predictions it has written to others; of the last three in the same transaction. Labels touch no database.
-WRITTEN: dict[str, list[str | None]] = {
+WRITTEN: dict[str, list[str]] = {
     "ingest": ["market.landed_parts"],
     "validate": ["market.bars", "market.check_results"],
-    "features": [None, "market.latest_features"],
+    "features": ["market.latest_features"],
     "train": ["lifecycle.model_versions"],
     "compare": ["lifecycle.decisions"],
     "promote": ["lifecycle.promotions"],
     "predict": ["lifecycle.predictions"],
 }
-READ = "market.bars"
 # What the product waits for: the relation (none for an advisory lock) and the right it asks for.
 WAITING = (
     "select l.relation::regclass::text, l.mode from pg_locks l join pg_stat_activity a using (pid)"
@@ -135,13 +134,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @contextmanager
-def blocked(house: House, step: str, relation: str | None) -> Iterator[Callable[[list[Process]], None]]:
-    """Hold `relation` against writers (None: READ against readers); gives what waits until all processes stand there.
+def blocked(house: House, step: str, relation: str) -> Iterator[Callable[[list[Process]], None]]:
+    """Hold `relation` against writers; gives what waits until all processes stand there.
 
     Of several processes one stands there, and the others there or behind it, at a lock that it holds.
     """
-    wanted = ("share", "RowExclusiveLock") if relation else ("access exclusive", "AccessShareLock")
-    held = relation or READ
 
     def wait(processes: list[Process]) -> None:
         deadline = time.monotonic() + 90
@@ -149,14 +146,14 @@ def blocked(house: House, step: str, relation: str | None) -> Iterator[Callable[
             with house.server.superuser(WAREHOUSE) as cursor:
                 cursor.execute(WAITING, (WAREHOUSE,))
                 found = cursor.fetchall()
-            if len(found) >= len(processes) and (held, wanted[1]) in found:
+            if len(found) >= len(processes) and (relation, "RowExclusiveLock") in found:
                 return
             assert all(process.poll() is None for process in processes), processes[0].communicate()
             time.sleep(0.05)
-        raise AssertionError(f"{step} never came to {held}")
+        raise AssertionError(f"{step} never came to {relation}")
 
     with closing(psycopg2.connect(house.server.dsn(WAREHOUSE))) as connection, connection.cursor() as cursor:
-        cursor.execute(f"lock table {held} in {wanted[0]} mode")
+        cursor.execute(f"lock table {relation} in share mode")
         yield wait
 
 
@@ -209,7 +206,7 @@ def test_a_night_survives_every_blow_and_ends_as_an_undisturbed_one(house: House
     assert _counts(house) == [(len(bars()), 0, 1, 1, 1, 1, len(SYMBOLS), len(SYMBOLS))]
 
 
-def _killed_in_the_middle(house: House, step: str, relation: str | None) -> None:
+def _killed_in_the_middle(house: House, step: str, relation: str) -> None:
     with blocked(house, step, relation) as wait:
         process = house.start(step)
         wait([process])
@@ -217,7 +214,7 @@ def _killed_in_the_middle(house: House, step: str, relation: str | None) -> None
         process.communicate()
 
 
-def _loses_postgres_in_the_middle(house: House, step: str, relation: str | None) -> None:
+def _loses_postgres_in_the_middle(house: House, step: str, relation: str) -> None:
     with blocked(house, step, relation) as wait:
         process = house.start(step)
         wait([process])
@@ -228,7 +225,7 @@ def _loses_postgres_in_the_middle(house: House, step: str, relation: str | None)
     _restart_postgres(house)
 
 
-def _run_by_two_at_once(house: House, step: str, relation: str | None) -> dict[str, str]:
+def _run_by_two_at_once(house: House, step: str, relation: str) -> dict[str, str]:
     with blocked(house, step, relation) as wait:
         twins = [house.start(step), house.start(step)]
         wait(twins)
