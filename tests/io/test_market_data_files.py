@@ -334,7 +334,7 @@ def test_an_empty_parquet_file_is_an_error_and_one_without_rows_in_the_span_is_n
     ("name", "content"),
     [
         ("broken.parquet", b"PAR1 this is no parquet PAR1"),
-        ("broken.csv.gz", gzip.compress(f"{HEADER}\n{AAA * 10_000}".encode())[:200]),
+        ("broken.csv.gz", gzip.compress(f"{HEADER}\n{AAA * 10_000}".encode(), mtime=0)[:200]),
         ("broken.csv.gz", b"no gzip at all"),
         ("broken.csv", b"symbol,date,open,high,low,close,volume\nA\xff\xfe,2012-01-03,1,1,1,1,1\n"),
         ("broken.csv", f"{HEADER}\nAAA,2012-01-03,1\n".encode()),
