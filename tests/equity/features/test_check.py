@@ -51,9 +51,8 @@ def test_the_command_of_the_page_checks_the_example_of_the_page(tmp_path: Path) 
         ["momentum_126", "127", "bars", "no", "0.0%", "ok"],
         ["turnover_rank", "20", "bars", "yes", "0.0%", "ok"],
     ]
-    made = subprocess.run(
-        ["make", "--dry-run", "features", f"data={path}"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    dry = ["make", "--dry-run", "--no-print-directory", "features", f"data={path}"]
+    made = subprocess.run(dry, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert made.stdout.splitlines()[-1] == f".venv/bin/python {command} {path}"
 
 
