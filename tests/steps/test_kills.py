@@ -16,11 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 
@@ -160,7 +161,12 @@ def blocked(house: House, step: str, relation: str) -> Iterator[Callable[[list[P
 
 def _kill_postgres(house: House) -> None:
     postmaster = int((house.server.data / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(postmaster, signal.SIGKILL)
+    # Held still first: a lock that one process leaves on its way out must let no other write to the end.
+    all_of_it = [psutil.Process(postmaster), *psutil.Process(postmaster).children(recursive=True)]
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in all_of_it:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal_number)
     deadline = time.monotonic() + 30
     while house.server.is_ready() and time.monotonic() < deadline:
         time.sleep(0.05)
