@@ -19,13 +19,12 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from ml.errors import FrameError, SettingsError, StoreError
-from ml.io.store import _MANIFEST, Store, frame_digest
+from ml.errors import FrameError, StoreError
+from ml.io.store import Store, frame_digest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = "equity/features/ab12/2013-03-01"
@@ -334,59 +333,6 @@ def test_a_reader_beside_a_writer_that_replaces_always_gets_a_whole_frame(tmp_pa
         seen.add(frame_digest(store.get(KEY)))
     assert writer.returncode == 0
     assert seen == whole
-
-
-def gone(*_: object) -> None:
-    raise RuntimeError("no route to host")  # clients have errors of their own
-
-
-def test_an_object_store_that_goes_away_is_one_clear_error_and_never_an_empty_store(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    store = Store("memory://away/store")
-    store.put(KEY, frame(), {})
-    with monkeypatch.context() as patch:
-        patch.setattr(MemoryFileSystem, "put_file", gone)
-        with pytest.raises(StoreError, match=r"could not be written .* no route to host"):
-            store.put(KEY, frame(seed=1), {})
-    assert_frame_equal(store.get(KEY), frame())
-    for way in ("cat_file", "info"):
-        with monkeypatch.context() as patch:
-            patch.setattr(MemoryFileSystem, way, gone)
-            with pytest.raises(StoreError, match=r"could not be read .* no route to host"):
-                store.has(KEY)
-    fsspec.filesystem("memory").store.clear()
-
-
-def test_of_an_object_that_did_not_arrive_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store("memory://killed/store")
-    store.put(KEY, frame(), {})
-    for end in (".parquet", _MANIFEST):
-        with monkeypatch.context() as patch:
-            patch.setattr(MemoryFileSystem, "put_file", _dying_at(end))
-            with pytest.raises(KeyboardInterrupt):
-                store.put(KEY, frame(seed=1), {})
-        assert_frame_equal(store.get(KEY), frame())
-    store.put(KEY, frame(seed=1), {})
-    assert_frame_equal(store.get(KEY), frame(seed=1))
-    fsspec.filesystem("memory").store.clear()
-
-
-def _dying_at(end: str) -> Callable[[MemoryFileSystem, str, str], None]:
-    arrive = MemoryFileSystem.put_file
-
-    def put_file(self: MemoryFileSystem, source: str, target: str) -> None:
-        if target.endswith(end):
-            raise KeyboardInterrupt
-        arrive(self, source, target)
-
-    return put_file
-
-
-def test_a_url_whose_package_is_missing_says_which() -> None:
-    with pytest.raises(SettingsError, match="AFTERBELL_STORE") as caught:
-        Store("abfs://container/store")
-    assert "adlfs" in f"{caught.value}"
 
 
 def test_the_digest_is_known_by_hand_for_one_number() -> None:

@@ -20,31 +20,18 @@ _CENTRE_X, _CENTRE_Y, _FLOOR_X, _FLOOR_Y, _X, _Y, _XX, _YY, _XY = (i * LANES for
 def pair_sums(kind: int, x: Reals, y: Reals, window: int, age: int, out: Reals) -> None:
     """`kind` over the last `window` pairs of each lane; NaN until a window is full. By blocks, as in `sums`."""
     out[: window - 1] = np.nan
-    lanes = x.shape[1]
     state, tails = np.empty(9 * LANES), np.zeros((window, 5 * LANES))
     sums = np.empty(3 * LANES)
     for block in range(-age % window, len(x), window):
         _begin(x[block], y[block], window, state)
         for back in range(1, min(window, block + 1)):
             row, tail = block - back, tails[window - 1 - back]
-            for k in range(lanes):
-                dx, dy = x[row, k] - state[_CENTRE_X + k], y[row, k] - state[_CENTRE_Y + k]
-                state[_X + k] += dx
-                state[_Y + k] += dy
-                state[_XX + k] += dx * dx
-                state[_YY + k] += dy * dy
-                state[_XY + k] += dx * dy
+            _add(x[row], y[row], state)
             for k in range(len(tail)):
                 tail[k] = state[_X + k]
         state[_X:] = 0.0
         for row in range(block, min(block + window, len(x))):
-            for k in range(lanes):
-                dx, dy = x[row, k] - state[_CENTRE_X + k], y[row, k] - state[_CENTRE_Y + k]
-                state[_X + k] += dx
-                state[_Y + k] += dy
-                state[_XX + k] += dx * dx
-                state[_YY + k] += dy * dy
-                state[_XY + k] += dx * dy
+            _add(x[row], y[row], state)
             if row >= window - 1:
                 _about_the_means(state, tails[row - block], 1.0 / window, sums)
                 _relate(kind, window, state, sums, out[row])
@@ -58,6 +45,17 @@ def _begin(x: Reals, y: Reals, window: int, state: Reals) -> None:
         state[_FLOOR_X + k] = window * (FLAT * max(1.0, abs(x[k]))) ** 2
         state[_FLOOR_Y + k] = window * (FLAT * max(1.0, abs(y[k]))) ** 2
     state[_X:] = 0.0
+
+
+@compiled
+def _add(x: Reals, y: Reals, state: Reals) -> None:
+    for k in range(len(x)):
+        dx, dy = x[k] - state[_CENTRE_X + k], y[k] - state[_CENTRE_Y + k]
+        state[_X + k] += dx
+        state[_Y + k] += dy
+        state[_XX + k] += dx * dx
+        state[_YY + k] += dy * dy
+        state[_XY + k] += dx * dy
 
 
 @compiled

@@ -125,33 +125,32 @@ def _std(x: Reals, window: int, age: int, out: Reals) -> None:
 @compiled
 def _shape(x: Reals, window: int, age: int, skew: bool, out: Reals) -> None:
     """Skewness m3 / m2^1.5, or excess kurtosis m4 / m2^2 - 3, of central moments m; NaN where FLAT."""
-    lanes = x.shape[1]
     state, tails = np.empty(6 * LANES), np.zeros((window, 4 * LANES))
     for block in range(-age % window, len(x), window):
         _begin(x[block], state)
         for back in range(1, min(window, block + 1)):
             row, tail = block - back, tails[window - 1 - back]
-            for k in range(lanes):
-                d = x[row, k] - state[_CENTRE + k]
-                state[_ONE + k] += d
-                state[_TWO + k] += d * d
-                state[_THREE + k] += d * d * d
-                state[_FOUR + k] += d * d * d * d
+            _add_powers(x[row], state)
             for k in range(len(tail)):
                 tail[k] = state[_ONE + k]
         state[_ONE:] = 0.0
         for row in range(block, min(block + window, len(x))):
-            for k in range(lanes):
-                d = x[row, k] - state[_CENTRE + k]
-                state[_ONE + k] += d
-                state[_TWO + k] += d * d
-                state[_THREE + k] += d * d * d
-                state[_FOUR + k] += d * d * d * d
+            _add_powers(x[row], state)
             if row >= window - 1:
                 if skew:
                     _skews(state, tails[row - block], 1.0 / window, out[row])
                 else:
                     _kurtoses(state, tails[row - block], 1.0 / window, out[row])
+
+
+@compiled
+def _add_powers(x: Reals, state: Reals) -> None:
+    for k in range(len(x)):
+        d = x[k] - state[_CENTRE + k]
+        state[_ONE + k] += d
+        state[_TWO + k] += d * d
+        state[_THREE + k] += d * d * d
+        state[_FOUR + k] += d * d * d * d
 
 
 @compiled
