@@ -1,10 +1,9 @@
 """What a model must beat to deserve the word skill."""
 
-# ruff: noqa: ARG002, ARG004 -- a baseline ignores much of what the interface offers
+# ruff: noqa: ARG002, ARG003, ARG004 -- a baseline ignores much of what the interface offers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,18 +12,10 @@ from optuna.trial import BaseTrial
 
 from ml.errors import TrainingError
 from ml.estimators.files import field, read_document, write_document
-from ml.estimators.interface import Estimator, Flags, Matrix, Params, Vector
+from ml.estimators.interface import Codes, Estimator, Matrix, Panel, Params, Sample, Tried, Vector
 
 FORMAT = 1
 DOCUMENT = "estimator.json"
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """The outcomes of the training rows: all that a climatology looks at."""
-
-    up: Flags
-    value: Vector
 
 
 class Climatology(Estimator):
@@ -46,22 +37,25 @@ class Climatology(Estimator):
         return {}
 
     @staticmethod
-    def prepare(X: Matrix, up: Flags, value: Vector, threads: int) -> Outcomes:
-        return Outcomes(up, value)
+    def prepare(sample: Sample, threads: int) -> Sample:
+        return sample
 
-    def fit_prepared(self, data: Outcomes, params: Params, seed: int, threads: int) -> Self:
-        if data.up.size == 0:
+    def fit_prepared(self, data: Sample, params: Params, seed: int, threads: int) -> Self:
+        if len(data) == 0:
             raise TrainingError("no training rows", "at least one", "Give a longer history")
-        self._p_up = (float(data.up.sum()) + 1) / (data.up.size + 2)
-        self._mean = float(data.value.mean())
+        self._p_up = (float(data.weight[data.up].sum()) + 1) / (float(data.weight.sum()) + 2)
+        self._mean = float(np.average(data.value, weights=data.weight))
         return self
 
     @classmethod
-    def direction(cls, data: Outcomes, X: Matrix, params: Params, seed: int, threads: int) -> Vector:
-        return cls().fit_prepared(data, params, seed, threads).predict(X)[0]
+    def tried(cls, data: Sample, test: Sample, params: Params, seed: int, threads: int) -> Tried:
+        return Tried(cls().fit_prepared(data, params, seed, threads).predict(test.panel, test.at)[0], params)
 
-    def predict(self, X: Matrix) -> tuple[Vector, Vector]:
-        return np.full(len(X), self._p_up), np.full(len(X), self._mean)
+    def predict(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
+        return np.full(at.size, self._p_up), np.full(at.size, self._mean)
+
+    def contributions(self, panel: Panel, at: Codes) -> Matrix:
+        return np.zeros((at.size, panel.X.shape[1]), dtype=np.float32)
 
     def save(self, directory: Path) -> None:
         write_document(directory / DOCUMENT, self.name, FORMAT, {"p_up": self._p_up, "mean": self._mean})

@@ -10,12 +10,26 @@ import numpy as np
 import xgboost as xgb
 from optuna.trial import BaseTrial
 
-from ml.errors import RegistryError, TrainingError
+from ml.errors import RegistryError
 from ml.estimators.files import field, read_bytes, read_document, write_bytes, write_document
-from ml.estimators.interface import Estimator, Flags, Matrix, Params, Vector
+from ml.estimators.interface import (
+    Codes,
+    Estimator,
+    Matrix,
+    Panel,
+    Params,
+    Sample,
+    Tried,
+    Vector,
+    require_both_classes,
+)
+from ml.estimators.panel import rows_of
 
 MAX_BIN = 64
 CLIP = 5.0
+MOST_ROUNDS = 400
+PATIENCE = 30
+"""Rounds without a lower test loss after which a trial stops."""
 FORMAT = 1
 DOCUMENT = "estimator.json"
 EVENT_FILE, VALUE_FILE = "event.ubj", "value.ubj"
@@ -26,8 +40,7 @@ class Quantised:
     """Training rows as XGBoost's quantised matrix, which does not depend on the labels."""
 
     matrix: Any
-    up: Flags
-    value: Vector
+    sample: Sample
 
 
 class XGBoost(Estimator):
@@ -36,7 +49,7 @@ class XGBoost(Estimator):
     The value booster minimises squared error on value / std(training values), clipped at +-5
     deviations: unclipped, a handful of extreme rows decides the splits. `min_child_share` is the
     smallest share of training rows that a leaf may hold, so that one setting means the same on an
-    early fold and on the whole history.
+    early fold and on the whole history. `rounds` is not searched: a trial stops early and says where.
     """
 
     name: ClassVar[str] = "xgboost"
@@ -59,7 +72,6 @@ class XGBoost(Estimator):
     @staticmethod
     def space(trial: BaseTrial) -> Params:
         return {
-            "rounds": trial.suggest_int("rounds", 30, 300, log=True),
             "max_depth": trial.suggest_int("max_depth", 2, 6),
             "eta": trial.suggest_float("eta", 0.02, 0.1, log=True),
             "min_child_share": trial.suggest_float("min_child_share", 0.0005, 0.02, log=True),
@@ -70,21 +82,34 @@ class XGBoost(Estimator):
         }
 
     @staticmethod
-    def prepare(X: Matrix, up: Flags, value: Vector, threads: int) -> Quantised:
-        return Quantised(xgb.QuantileDMatrix(X, max_bin=MAX_BIN, nthread=threads), up, value)
+    def prepare(sample: Sample, threads: int) -> Quantised:
+        matrix = xgb.QuantileDMatrix(sample.X, weight=sample.weight, max_bin=MAX_BIN, nthread=threads)
+        return Quantised(matrix, sample)
 
     def fit_prepared(self, data: Quantised, params: Params, seed: int, threads: int) -> Self:
         self._event = _fit_event(data, params, seed, threads)
-        self._std = float(np.std(data.value))
+        self._std = float(np.std(data.sample.value))
         self._value = _fit_value(data, self._std, params, seed, threads)
         return self
 
     @classmethod
-    def direction(cls, data: Quantised, X: Matrix, params: Params, seed: int, threads: int) -> Vector:
-        return _predict(_fit_event(data, params, seed, threads), X)
+    def tried(cls, data: Quantised, test: Sample, params: Params, seed: int, threads: int) -> Tried:
+        X = test.X
+        unseen = xgb.QuantileDMatrix(X, test.up.astype(np.float32), ref=data.matrix, nthread=threads)
+        booster = _fit_event(data, {**params, "rounds": MOST_ROUNDS}, seed, threads, unseen)
+        stop = int(booster.best_iteration) + 1
+        p_up = np.asarray(booster.inplace_predict(X, iteration_range=(0, stop)), dtype=np.float64)
+        return Tried(p_up, {**params, "rounds": stop})
 
-    def predict(self, X: Matrix) -> tuple[Vector, Vector]:
+    def predict(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
+        X = rows_of(panel.X, at)
         return _predict(self._event, X), _predict(self._value, X) * self._std
+
+    def contributions(self, panel: Panel, at: Codes) -> Matrix:
+        """SHAP values of the event booster (Lundberg et al. 2020, TreeSHAP), relative to its training mean."""
+        said = self._event.predict(xgb.DMatrix(rows_of(panel.X, at)), pred_contribs=True)
+        own: Matrix = said[:, :-1]
+        return own
 
     def save(self, directory: Path) -> None:
         write_bytes(directory / EVENT_FILE, self._event.save_raw("ubj"))
@@ -101,34 +126,39 @@ class XGBoost(Estimator):
         return loaded
 
 
-def _fit_event(data: Quantised, params: Params, seed: int, threads: int) -> Any:
-    rate = float(data.up.mean())
-    if not 0 < rate < 1:
-        raise TrainingError(
-            f"{data.up.size} training rows with one class only (share of rises {rate:g})",
-            "both rises and falls",
-            "Give a longer history or more entities",
-        )
+def _fit_event(data: Quantised, params: Params, seed: int, threads: int, unseen: Any = None) -> Any:
+    require_both_classes(data.sample)
+    rate = data.sample.rate
     # A logistic row weighs p (1 - p), so a share of rows becomes a share of that weight.
-    leaf = float(params["min_child_share"]) * data.up.size * rate * (1 - rate)
-    data.matrix.set_label(data.up.astype(np.float32))
-    return _train(data.matrix, "binary:logistic", params, base_score=rate, leaf_weight=leaf, seed=seed, threads=threads)
-
-
-def _fit_value(data: Quantised, std: float, params: Params, seed: int, threads: int) -> Any:
-    standardised = np.clip(data.value / std, -CLIP, CLIP)
-    leaf = float(params["min_child_share"]) * data.value.size
-    data.matrix.set_label(standardised.astype(np.float32))
-    base = float(standardised.mean())
-    return _train(
-        data.matrix, "reg:squarederror", params, base_score=base, leaf_weight=leaf, seed=seed, threads=threads
+    leaf = float(params["min_child_share"]) * len(data.sample) * rate * (1 - rate)
+    data.matrix.set_label(data.sample.up.astype(np.float32))
+    settings = _settings("binary:logistic", params, base_score=rate, leaf_weight=leaf, seed=seed, threads=threads)
+    rounds = int(params["rounds"])
+    if unseen is None:
+        return xgb.train(settings, data.matrix, num_boost_round=rounds)
+    return xgb.train(
+        {**settings, "eval_metric": "logloss"},
+        data.matrix,
+        num_boost_round=rounds,
+        evals=[(unseen, "test")],
+        early_stopping_rounds=PATIENCE,
+        verbose_eval=False,
     )
 
 
-def _train(
-    matrix: Any, objective: str, params: Params, *, base_score: float, leaf_weight: float, seed: int, threads: int
-) -> Any:
-    settings = {
+def _fit_value(data: Quantised, std: float, params: Params, seed: int, threads: int) -> Any:
+    standardised = np.clip(data.sample.value / std, -CLIP, CLIP)
+    leaf = float(params["min_child_share"]) * len(data.sample)
+    data.matrix.set_label(standardised.astype(np.float32))
+    base = float(np.average(standardised, weights=data.sample.weight))
+    settings = _settings("reg:squarederror", params, base_score=base, leaf_weight=leaf, seed=seed, threads=threads)
+    return xgb.train(settings, data.matrix, num_boost_round=int(params["rounds"]))
+
+
+def _settings(
+    objective: str, params: Params, *, base_score: float, leaf_weight: float, seed: int, threads: int
+) -> dict[str, Any]:
+    return {
         "objective": objective,
         "base_score": base_score,
         "tree_method": "hist",
@@ -143,7 +173,6 @@ def _train(
         "seed": seed,
         "nthread": threads,
     }
-    return xgb.train(settings, matrix, num_boost_round=int(params["rounds"]))
 
 
 def _predict(booster: Any, X: Matrix) -> Vector:

@@ -1,7 +1,8 @@
 """What every estimator promises: fit, predict, save and load, and a declared space to search.
 
 An estimator learns two things from the same rows: the probability of the event (value > 0) and the
-expected value. It knows nothing of dates, entities or domains.
+expected value. It knows nothing of dates or domains; of entities it knows which rows of a panel are the
+past of which.
 """
 
 from __future__ import annotations
@@ -9,23 +10,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-import numpy as np
-import numpy.typing as npt
 from optuna.trial import BaseTrial
 
+from ml.errors import TrainingError
+from ml.estimators.panel import Codes, Flags, Matrix, Panel, Sample, Vector
+
+__all__ = ["Codes", "Estimator", "Flags", "Matrix", "Panel", "Params", "Sample", "Tried", "Vector"]
+
 Params = Mapping[str, float | int]
-Matrix = npt.NDArray[np.float32]
-Vector = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+
+
+class Tried(NamedTuple):
+    """What a trial of parameters gave on rows that it was not fitted on.
+
+    p_up: (n,). params: those that were tried, with the number of rounds or epochs after which the
+    test rows' loss was lowest (`rounds`, `epochs`), where the estimator has such a number.
+    """
+
+    p_up: Vector
+    params: Params
 
 
 class Estimator(ABC):
-    """Learns p(value > 0) and E[value] from rows of features.
+    """Learns p(value > 0) and E[value] from the rows of a panel, each with its past.
 
-    Shapes: X (n, f) float32 where NaN means missing and infinities are not allowed; up (n,) bool;
-    value (n,) finite float64. The same data, params, seed and thread count give the same model.
+    The same data, params, seed and thread count give the same model.
     """
 
     name: ClassVar[str]
@@ -39,7 +50,7 @@ class Estimator(ABC):
 
     @staticmethod
     @abstractmethod
-    def prepare(X: Matrix, up: Flags, value: Vector, threads: int) -> Any:
+    def prepare(sample: Sample, threads: int) -> Any:
         """Training rows in the estimator's own form; made once, shared by many fits."""
 
     @abstractmethod
@@ -48,12 +59,25 @@ class Estimator(ABC):
 
     @classmethod
     @abstractmethod
-    def direction(cls, data: Any, X: Matrix, params: Params, seed: int, threads: int) -> Vector:
-        """p_up (n,) for X after fitting on `data`, identical to fit_prepared and predict but without the value part."""
+    def tried(cls, data: Any, test: Sample, params: Params, seed: int, threads: int) -> Tried:
+        """Fit on what `prepare` returned, stopping when the test rows' log-loss no longer falls; the event only.
+
+        The stop is chosen on the test rows, so their loss flatters the parameters a little: it ranks
+        trials and is evidence of nothing.
+        """
+
+    @property
+    def lookback(self) -> int:
+        """How many periods before its own a row's answer needs; 0 for estimators without memory."""
+        return 0
 
     @abstractmethod
-    def predict(self, X: Matrix) -> tuple[Vector, Vector]:
-        """p_up (n,) in (0, 1) and expected value (n,), both finite."""
+    def predict(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
+        """p_up (n,) in (0, 1) and expected value (n,) of the rows `at`, both finite."""
+
+    @abstractmethod
+    def contributions(self, panel: Panel, at: Codes) -> Matrix:
+        """(n, f) how much each feature moves a row's log-odds; what they are relative to is the estimator's own."""
 
     @abstractmethod
     def save(self, directory: Path) -> None:
@@ -64,6 +88,16 @@ class Estimator(ABC):
     def load(cls, directory: Path) -> Self:
         """Read what `save` wrote, without pickle. StoreError: missing file; RegistryError: unknown format."""
 
-    def fit(self, X: Matrix, up: Flags, value: Vector, params: Params, *, seed: int, threads: int) -> Self:
+    def fit(self, sample: Sample, params: Params, *, seed: int, threads: int) -> Self:
         """Prepare and fit."""
-        return self.fit_prepared(self.prepare(X, up, value, threads), params, seed, threads)
+        return self.fit_prepared(self.prepare(sample, threads), params, seed, threads)
+
+
+def require_both_classes(sample: Sample) -> None:
+    """TrainingError when no row, or no row of one class, is there to learn from."""
+    if not 0 < sample.up.sum() < len(sample):
+        raise TrainingError(
+            f"{len(sample)} training rows, {int(sample.up.sum())} of them rises",
+            "both rises and falls (not one class only)",
+            "Give a longer history or more entities",
+        )
