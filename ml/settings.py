@@ -66,8 +66,11 @@ class Settings(BaseSettings):
 
     # models
     horizons: Annotated[tuple[str, ...], NoDecode] = tuple(HORIZONS)
-    trials: int = Field(default=20, ge=1)
-    search_seconds: int = Field(default=600, ge=1)
+    estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
+    trials: int = Field(default=30, ge=1)
+    search_seconds: int = Field(default=120, ge=1)
+    search_rows: int = Field(default=25_000, ge=1_000)
+    fit_rows: int = Field(default=60_000, ge=1_000)
     threads: int = Field(default=2, ge=1)
     seed: int = 20260301
 
@@ -86,7 +89,7 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=0, ge=0, le=65535)
     airflow_port: int = Field(default=0, ge=0, le=65535)
 
-    @field_validator("symbols", "horizons", mode="before")
+    @field_validator("symbols", "horizons", "estimators", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

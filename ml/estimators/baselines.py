@@ -1,6 +1,6 @@
 """What a model must beat to deserve the word skill."""
 
-# ruff: noqa: ARG002, ARG003, ARG004 -- a baseline ignores much of what the interface offers
+# ruff: noqa: ARG002, ARG004 -- a baseline ignores much of what the interface offers
 
 from __future__ import annotations
 

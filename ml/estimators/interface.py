@@ -42,6 +42,8 @@ class Estimator(ABC):
     name: ClassVar[str]
     defaults: ClassVar[Params]
     """Conservative parameters: the first trial of every search."""
+    trial_share: ClassVar[float] = 1.0
+    """How many trials it gets for each trial of a boosted model, because its own cost more (or less)."""
 
     @staticmethod
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
@@ -29,11 +29,15 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from ml.errors import RegistryError
+from ml.frames import FORECAST
 
 CHAMPION = "champion"
 TRAINING_KEY = "afterbell.training_key"
+STUDY_KEY = "afterbell.study_key"
+LOOKBACK = "afterbell.lookback"
 LOADER = "ml.steps.served_model"
 MODEL = "model"
+STUDY = "study"
 RECORD = "record.json"
 
 
@@ -47,6 +51,21 @@ class Training:
     model_files: Path
     artifacts: Path
     feature_names: tuple[str, ...]
+    packages: tuple[str, ...]
+    lookback: int
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one estimator learned of one target. `files` is a folder that becomes the run's artifacts."""
+
+    model_name: str
+    key: str
+    run_name: str
+    files: Path
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -94,11 +113,35 @@ class Registry:
                     loader_module=LOADER,
                     data_path=str(training.model_files),
                     signature=_signature(training.feature_names),
-                    pip_requirements=[f"{name}=={installed_version(name)}" for name in ("xgboost", "numpy", "pandas")],
+                    pip_requirements=[f"{name}=={installed_version(name)}" for name in training.packages],
                 )
-            tags = {TRAINING_KEY: training.training_key}
+            tags = {TRAINING_KEY: training.training_key, LOOKBACK: str(training.lookback)}
             made = mlflow.register_model(info.model_uri, training.model_name, tags=tags)
         return _registered(made)
+
+    def study(self, model_name: str, key: str) -> str | None:
+        """The run that already answers a study's question, if any."""
+        with self._clear_errors():
+            experiment = self._client.get_experiment_by_name(_studies(model_name))
+            if experiment is None:
+                return None
+            wanted = f"tags.`{STUDY_KEY}` = '{key}' and attributes.status = 'FINISHED'"
+            found = self._client.search_runs([experiment.experiment_id], wanted, order_by=["start_time"], max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def keep_study(self, study: Study) -> None:
+        """Log a study as a run of its own; it is found from the moment it is complete."""
+        with self._clear_errors():
+            mlflow.set_experiment(_studies(study.model_name))
+            with mlflow.start_run(run_name=study.run_name, tags={**study.tags, STUDY_KEY: study.key}):
+                mlflow.log_params(dict(study.params))
+                mlflow.log_metrics(dict(study.metrics))
+                mlflow.log_artifacts(str(study.files), STUDY)
+
+    def fetch_study(self, run_id: str, folder: Path) -> Path:
+        """Copy a study's files into `folder`; returns where they lie."""
+        with self._clear_errors():
+            return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=STUDY, dst_path=str(folder)))
 
     def champion(self, model_name: str) -> int | None:
         """The version that the alias `champion` points at, or None."""
@@ -115,10 +158,18 @@ class Registry:
         with self._clear_errors():
             self._client.set_registered_model_alias(model_name, CHAMPION, str(version))
 
-    def forecast(self, model_name: str, version: int, features: pd.DataFrame) -> pd.DataFrame:
-        """What a version says about features (entity, then float32 columns): a FORECAST frame."""
+    def forecast(self, model_name: str, version: int, recent: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
+        """What a version says about the last instant of features: a FORECAST frame.
+
+        recent: gives the features (entity, ts, then float32 columns) of so many instants, the last included.
+        """
         with self._clear_errors():
-            said: pd.DataFrame = mlflow.pyfunc.load_model(f"models:/{model_name}/{version}").predict(features)
+            tags = self._client.get_model_version(model_name, str(version)).tags
+            served = mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
+            features = recent(int(tags.get(LOOKBACK, 0)) + 1)
+            # MLflow's schemas know instants without a zone, in nanoseconds.
+            plain = features.assign(ts=features["ts"].dt.tz_localize(None).astype("datetime64[ns]"))
+            said: pd.DataFrame = served.predict(plain)
         return said
 
     def evidence(self, run_id: str, name: str) -> pd.DataFrame:
@@ -145,6 +196,11 @@ class Registry:
             ) from error
 
 
+def _studies(model_name: str) -> str:
+    """Studies have an experiment of their own: beside the candidates they would only be in the way."""
+    return f"{model_name} studies"
+
+
 def _registered(version: ModelVersion) -> Registered:
     return Registered(int(version.version), str(version.run_id))
 
@@ -155,6 +211,7 @@ def _means_absent(cause: BaseException | None) -> bool:
 
 
 def _signature(feature_names: tuple[str, ...]) -> ModelSignature:
-    inputs = [ColSpec("string", "entity"), *(ColSpec("float", name) for name in feature_names)]
-    outputs = [ColSpec("string", "entity"), *(ColSpec("double", c) for c in ("p_up", "expected", "lower", "upper"))]
+    keys = [ColSpec("string", "entity"), ColSpec("datetime", "ts")]
+    inputs = [*keys, *(ColSpec("float", name) for name in feature_names)]
+    outputs = [ColSpec("string", "entity"), *(ColSpec("double", name) for name in FORECAST.columns if name != "entity")]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))

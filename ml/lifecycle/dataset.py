@@ -1,4 +1,4 @@
-"""Features and labels of one target, joined on (entity, ts), as arrays ready for training."""
+"""Features of one target with the labels that are known, by (entity, ts), as arrays ready for training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pandas as pd
 
 from ml.domain import Target
 from ml.errors import FrameError, TrainingError
-from ml.estimators.interface import Flags, Matrix, Vector
+from ml.estimators.panel import Codes, Flags, Matrix, Panel, Sample, Vector
 from ml.frames import LABELS, check_features
+from ml.lifecycle.weights import of_mean_one, uniqueness
 
 Instants = npt.NDArray[np.datetime64]
-Codes = npt.NDArray[np.int64]
 
 MAX_LOSS = 0.2
 """Largest share of labels, within the features' span of time, that may find no usable feature row."""
@@ -24,10 +24,11 @@ MAX_LOSS = 0.2
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows sorted by (ts, entity); all arrays share the first dimension n.
+    """Feature rows sorted by (ts, entity), with what came of those whose outcome is known; all arrays share n.
 
-    entity: (n,) str objects. ts, matures_at: (n,) datetime64[us] in UTC. X: (n, f) float32, NaN
-    means missing, never infinite. value: (n,) finite float64. feature_names: the f columns of X.
+    entity: (n,) str objects. ts: (n,) datetime64[us] in UTC. X: (n, f) float32, NaN means missing, never
+    infinite. value: (n,) float64 and matures_at: (n,) datetime64[us], NaN and NaT where the outcome is not
+    known: such a row is only the past of later ones. feature_names: the f columns of X.
     """
 
     entity: npt.NDArray[np.object_]
@@ -41,89 +42,115 @@ class Dataset:
         return self.ts.size
 
     @cached_property
-    def up(self) -> Flags:
-        """(n,) whether the event happened: value > 0."""
-        return self.value > 0
+    def known(self) -> Codes:
+        """(k,) the rows whose outcome is known, ascending."""
+        return np.flatnonzero(np.isfinite(self.value))
 
     @cached_property
     def dates(self) -> Instants:
-        """(d,) the distinct ts, ascending."""
-        return self.ts[self._starts]
+        """(d,) the distinct ts of rows with a known outcome, ascending."""
+        return self.ts[self.known[self._starts]]
 
     @cached_property
     def date_maturities(self) -> Instants:
         """(d,) the instant by which every label of a date is known."""
-        latest: Instants = np.maximum.reduceat(self.matures_at, self._starts)
+        latest: Instants = np.maximum.reduceat(self.matures_at[self.known], self._starts)
         return latest
 
     @cached_property
-    def _starts(self) -> Codes:
-        return np.flatnonzero(np.r_[True, self.ts[1:] != self.ts[:-1]]) if self.ts.size else np.empty(0, np.int64)
+    def panel(self) -> Panel:
+        """All rows, with or without an outcome, as estimators look at them."""
+        entity = pd.factorize(self.entity, sort=True)[0].astype(np.int64)
+        return Panel(self.X, entity, np.searchsorted(self._instants, self.ts))
 
-    def rows(self, dates: Instants) -> slice | Codes:
-        """Which rows lie on `dates`: a slice (no copy) when they follow each other, positions otherwise."""
+    @cached_property
+    def weight(self) -> Vector:
+        """(n,) the uniqueness of each row's label among those of its entity; NaN where the outcome is not known."""
+        rows, panel = self.known, self.panel
+        end = np.searchsorted(self._instants, self.matures_at[rows])
+        weight = np.full(len(self), np.nan)
+        weight[rows] = uniqueness(panel.entity[rows], panel.period[rows], end)
+        return weight
+
+    @cached_property
+    def _instants(self) -> Instants:
+        return self.ts[np.r_[True, self.ts[1:] != self.ts[:-1]]] if self.ts.size else self.ts
+
+    @cached_property
+    def _starts(self) -> Codes:
+        """Where each date begins among the known rows."""
+        ts = self.ts[self.known]
+        return np.flatnonzero(np.r_[True, ts[1:] != ts[:-1]]) if ts.size else np.empty(0, np.int64)
+
+    def rows(self, dates: Instants) -> Codes:
+        """The rows with a known outcome on `dates`, ascending."""
         at = np.flatnonzero(np.isin(self.dates, dates))
-        if at.size == 0:
-            return slice(0, 0)
-        ends = np.r_[self._starts[1:], self.ts.size]
-        if at[-1] - at[0] + 1 == at.size:
-            return slice(int(self._starts[at[0]]), int(ends[at[-1]]))
-        return np.concatenate([np.arange(self._starts[i], ends[i]) for i in at])
+        ends = np.r_[self._starts[1:], self.known.size]
+        parts = [self.known[self._starts[i] : ends[i]] for i in at]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def sample(self, dates: Instants, most_rows: int | None = None, seed: int = 0) -> Sample:
+        """The known rows on `dates`, or a seeded random draw of `most_rows` of them, weighted by uniqueness."""
+        at = self.rows(dates)
+        if most_rows is not None and at.size > most_rows:
+            at = np.sort(np.random.default_rng(seed).choice(at, most_rows, replace=False))
+        return Sample(self.panel, at, self.value[at], of_mean_one(self.weight[at]))
 
 
 def build(features: pd.DataFrame, labels: pd.DataFrame, target: Target, names: tuple[str, ...]) -> Dataset:
-    """Join the features `names` with the labels of `target` on (entity, ts).
+    """Every feature row with the label of `target` at the same (entity, ts), where there is one.
 
     Infinite features become missing; rows without any finite feature are dropped. FrameError when
     a frame breaks its contract, a label is not finite, or more than MAX_LOSS of the labels find no
-    usable features; TrainingError when no row remains.
+    usable features; TrainingError when no row has both.
     """
     check_features(features, names)
     wanted = LABELS.check(labels)[(labels["target"] == target.name).to_numpy()]
-    feature_rows, label_rows, entity = _join(features, wanted)
-    X, usable = _matrix(features, feature_rows, names)
-    _refuse_heavy_loss(features, wanted, int(usable.sum()), target)
-    label_rows = label_rows[usable]
-    value = wanted["value"].to_numpy()[label_rows]
-    if not np.isfinite(value).all():
+    if not np.isfinite(wanted["value"].to_numpy()).all():
         raise FrameError(
-            f"labels of {target.name} with {int((~np.isfinite(value)).sum())} values that are not finite",
+            f"labels of {target.name} with {int((~np.isfinite(wanted['value'])).sum())} values that are not finite",
             "known outcomes only",
             "Leave rows out until their outcome is known",
         )
-    if value.size == 0:
+    X, usable = _matrix(features, names)
+    value, matures_at = np.full(len(features), np.nan), np.full(len(features), np.datetime64("NaT", "us"))
+    at, of = _shared_keys(features, wanted)
+    value[at], matures_at[at] = wanted["value"].to_numpy()[of], _instants(wanted["matures_at"])[of]
+    kept = int(usable[at].sum())
+    _refuse_heavy_loss(features, wanted, kept, target)
+    if kept == 0:
         raise TrainingError(
             f"no row with both features and a label of {target.name}",
             "matching (entity, ts) keys",
             "Give a longer history",
         )
-    ts, matures_at = (_instants(wanted[column])[label_rows] for column in ("ts", "matures_at"))
-    return Dataset(entity[usable], ts, matures_at, X, value, names)
+    entity, ts = features["entity"].to_numpy(dtype=object)[usable], _instants(features["ts"])[usable]
+    return Dataset(entity, ts, matures_at[usable], X if usable.all() else X[usable], value[usable], names)
 
 
 def _instants(column: pd.Series[Any]) -> Instants:
     return column.to_numpy(dtype="datetime64[us]")
 
 
-def _join(features: pd.DataFrame, labels: pd.DataFrame) -> tuple[Codes, Codes, npt.NDArray[np.object_]]:
-    """Positions in both frames of the keys they share, ordered by (ts, entity), and the entity of each."""
+def _shared_keys(features: pd.DataFrame, labels: pd.DataFrame) -> tuple[Codes, Codes]:
+    """Positions in both frames of the keys they share, ordered by (ts, entity)."""
     codes, entities = pd.factorize(pd.concat([features["entity"], labels["entity"]], ignore_index=True), sort=True)
     instants = np.concatenate([_instants(features["ts"]), _instants(labels["ts"])])
     # One integer per key, ascending in (ts, entity), makes the join a merge of sorted arrays.
     key = np.unique(instants, return_inverse=True)[1].astype(np.int64) * max(len(entities), 1) + codes
     split = len(features)
     _, left, right = np.intersect1d(key[:split], key[split:], assume_unique=True, return_indices=True)
-    return left, right, np.asarray(entities, dtype=object)[codes[left]]
+    return left, right
 
 
-def _matrix(features: pd.DataFrame, rows: Codes, names: tuple[str, ...]) -> tuple[Matrix, Flags]:
-    """The named columns of `rows` that hold a finite value, and which of `rows` those are."""
-    X = np.empty((rows.size, len(names)), dtype=np.float32)
-    usable = np.zeros(rows.size, dtype=np.bool_)
+def _matrix(features: pd.DataFrame, names: tuple[str, ...]) -> tuple[Matrix, Flags]:
+    """The named columns, and which rows hold a finite value."""
+    X = np.empty((len(features), len(names)), dtype=np.float32)
+    usable = np.zeros(len(features), dtype=np.bool_)
     for j, name in enumerate(names):
-        X[:, j] = finite_or_missing(features[name].to_numpy()[rows])
+        X[:, j] = finite_or_missing(features[name].to_numpy())
         usable |= ~np.isnan(X[:, j])
-    return (X if usable.all() else X[usable]), usable
+    return X, usable
 
 
 def finite_or_missing(column: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +12,36 @@ import pandas as pd
 
 from ml.errors import FrameError, RegistryError, StoreError
 from ml.estimators.files import field, read_document, write_document
-from ml.estimators.interface import Estimator, Matrix, Vector
+from ml.estimators.interface import Estimator
+from ml.estimators.panel import Codes, Matrix, Panel, Vector, rows_of
 from ml.estimators.registry import estimator_class
-from ml.frames import FORECAST, TEXT, Contract
-from ml.lifecycle.dataset import finite_or_missing
-from ml.lifecycle.intervals import Interval, dispersion
+from ml.frames import FORECAST, check_features
+from ml.lifecycle.dataset import Dataset, finite_or_missing
+from ml.lifecycle.ensembles import Members
+from ml.lifecycle.intervals import Intervals, calibrate, dispersion, typical
 from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.second_level import SecondLevel
+from ml.lifecycle.training import Evidence
 
-FORMAT = 1
+FORMAT = 2
 KIND = "afterbell-model"
 DOCUMENT = "model.json"
-ESTIMATOR_DIRECTORY = "estimator"
+MEMBERS_DIRECTORY = "members"
 
 
 @dataclass(frozen=True)
 class Model:
     """What a recipe became on one window of rows.
 
-    trained_from, trained_until: first and last ts of the train rows (datetime64[us], UTC).
-    typical_scale: the dispersion of a row whose own is unusable.
+    fitted: the members' estimators, in the recipe's order. trained_from, trained_until: first and last ts
+    of the rows with known outcomes (datetime64[us], UTC); n_rows: how many those are. typical_scale: the
+    dispersion of a row whose own is unusable.
     """
 
     recipe: Recipe
-    estimator: Estimator
-    interval: Interval
+    fitted: tuple[Estimator, ...]
+    second: SecondLevel
+    intervals: Intervals
     typical_scale: float
     trained_from: np.datetime64
     trained_until: np.datetime64
@@ -45,40 +52,74 @@ class Model:
         """The feature columns that `forecast` reads."""
         return self.recipe.feature_names
 
-    def forecast(self, features: pd.DataFrame) -> pd.DataFrame:
-        """FORECAST for the features of one instant: `entity`, sorted, beside the model's float32 columns.
+    @property
+    def lookback(self) -> int:
+        """How many periods before the last one `forecast` looks at."""
+        return max(estimator.lookback for estimator in self.fitted)
 
-        Features of other names are ignored. Rows without any finite feature get no forecast.
-        FrameError when a feature is missing or an entity stands in the frame twice.
+    def forecast(self, features: pd.DataFrame) -> pd.DataFrame:
+        """FORECAST of the last instant in a feature frame, which reaches back `lookback` periods before it.
+
+        Features of other names are ignored. Rows without any finite feature count as absent. FrameError
+        when a feature is missing or the frame is not sorted by (ts, entity) without duplicates.
         """
-        frame = self._checked(features)
+        panel, entity = self._panel(features)
+        at = np.flatnonzero(panel.period == panel.period.max()) if len(panel) else np.empty(0, np.int64)
+        scale = self._scale(panel, at)
+        p_up, expected = self.second.answer(self._members(panel, at, scale))
+        forecast = pd.DataFrame({"entity": entity[at], "p_up": p_up, "expected": expected})
+        return FORECAST.check(FORECAST.cast(forecast.assign(**self.intervals.around(expected, scale))))
+
+    def _members(self, panel: Panel, at: Codes, scale: Vector) -> Members:
+        said = [estimator.predict(panel, at) for estimator in self.fitted]
+        unit = scale if self.recipe.scaled else np.ones(at.size)
+        unknown = np.full(at.size, np.nan)
+        return Members(
+            names=self.recipe.estimators,
+            p_up=np.column_stack([p_up for p_up, _ in said]),
+            expected=np.column_stack([expected * unit for _, expected in said]),
+            regime=self._columns(panel.X, at, self.recipe.regime_features),
+            value=unknown,
+            ts=np.full(at.size, np.datetime64("NaT", "us")),
+            matures_at=np.full(at.size, np.datetime64("NaT", "us")),
+        )
+
+    def _panel(self, features: pd.DataFrame) -> tuple[Panel, np.ndarray]:
+        missing = [name for name in self.feature_names if name not in features.columns]
+        if missing:
+            raise FrameError(
+                f"features without {missing}", f"the model's {len(self.feature_names)} features", "Compute them first"
+            )
+        frame = check_features(features[["entity", "ts", *self.feature_names]], self.feature_names)
         X = np.column_stack([finite_or_missing(frame[name].to_numpy()) for name in self.feature_names])
         usable = ~np.isnan(X).all(axis=1)
-        X = np.ascontiguousarray(X[usable])
-        p_up, expected = self.estimator.predict(X)
-        half_width = self.interval.quantile * self._scale(X)
-        forecast = pd.DataFrame(
-            {
-                "entity": frame["entity"].to_numpy()[usable],
-                "p_up": p_up,
-                "expected": expected,
-                "lower": expected - half_width,
-                "upper": expected + half_width,
-            }
-        )
-        return FORECAST.check(FORECAST.cast(forecast))
+        entity, period = frame["entity"].to_numpy(object)[usable], pd.factorize(frame["ts"], sort=True)[0][usable]
+        codes = pd.factorize(entity, sort=True)[0].astype(np.int64)
+        return Panel(np.ascontiguousarray(X[usable]), codes, period.astype(np.int64)), entity
+
+    def _scale(self, panel: Panel, at: Codes) -> Vector:
+        if self.recipe.scale_feature is None:
+            return np.ones(at.size)
+        return dispersion(self._columns(panel.X, at, (self.recipe.scale_feature,))[:, 0], self.typical_scale)
+
+    def _columns(self, X: Matrix, at: Codes, names: tuple[str, ...]) -> Vector:
+        return rows_of(X, at)[:, [self.feature_names.index(name) for name in names]].astype(np.float64)
 
     def save(self, directory: Path) -> None:
-        """Write JSON and the estimator's own files into `directory`, made when missing; StoreError when that fails."""
-        try:
-            (directory / ESTIMATOR_DIRECTORY).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{directory} that cannot be made ({error})", "a writable place", "Free space") from error
-        self.estimator.save(directory / ESTIMATOR_DIRECTORY)
+        """Write JSON and the members' own files into `directory`, made when missing; StoreError when that fails."""
+        for estimator in self.fitted:
+            try:
+                (directory / MEMBERS_DIRECTORY / estimator.name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"{directory} that cannot be made ({error})", "a writable place", "Free space"
+                ) from error
+            estimator.save(directory / MEMBERS_DIRECTORY / estimator.name)
         content = {
             "recipe": json.loads(self.recipe.to_json()),
             "recipe_digest": self.recipe.digest,
-            "interval": asdict(self.interval),
+            "second_level": self.second.to_document(),
+            "intervals": self.intervals.to_document(),
             "typical_scale": self.typical_scale,
             "trained_from": str(self.trained_from),
             "trained_until": str(self.trained_until),
@@ -99,25 +140,31 @@ class Model:
             )
         return cls(
             recipe=recipe,
-            estimator=estimator_class(recipe.estimator).load(directory / ESTIMATOR_DIRECTORY),
-            interval=Interval(**field(document, "interval")),
+            fitted=tuple(
+                estimator_class(name).load(directory / MEMBERS_DIRECTORY / name) for name in recipe.estimators
+            ),
+            second=SecondLevel.from_document(field(document, "second_level")),
+            intervals=Intervals.from_document(field(document, "intervals")),
             typical_scale=float(field(document, "typical_scale")),
             trained_from=np.datetime64(field(document, "trained_from"), "us"),
             trained_until=np.datetime64(field(document, "trained_until"), "us"),
             n_rows=int(field(document, "n_rows")),
         )
 
-    def _checked(self, features: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.feature_names if name not in features.columns]
-        if missing:
-            raise FrameError(
-                f"features without {missing}", f"the model's {len(self.feature_names)} features", "Compute them first"
-            )
-        columns = {"entity": TEXT, **dict.fromkeys(self.feature_names, "float32")}
-        return Contract("features of one instant", columns, key=("entity",)).check(features[list(columns)])
 
-    def _scale(self, X: Matrix) -> Vector:
-        name = self.recipe.scale_feature
-        if name is None:
-            return np.ones(len(X))
-        return dispersion(X[:, self.feature_names.index(name)].astype(np.float64), self.typical_scale)
+def assemble(
+    recipe: Recipe, fitted: Mapping[str, Estimator], dataset: Dataset, seen: Evidence, oof: pd.DataFrame
+) -> Model:
+    """The model that serves: members fitted on everything, a second level that has learned from all their answers,
+    intervals from the residuals of the recipe's own out-of-fold answers."""
+    scale = dataset.X[dataset.known, recipe.feature_names.index(recipe.scale_feature)] if recipe.scale_feature else None
+    return Model(
+        recipe=recipe,
+        fitted=tuple(fitted[name] for name in recipe.estimators),
+        second=SecondLevel.fitted(recipe, seen.members),
+        intervals=calibrate(oof),
+        typical_scale=1.0 if scale is None else typical(scale.astype(np.float64)),
+        trained_from=dataset.dates[0],
+        trained_until=dataset.dates[-1],
+        n_rows=dataset.known.size,
+    )

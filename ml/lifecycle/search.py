@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.storages import BaseStorage
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ml.errors import TrainingError
-from ml.estimators.interface import Estimator, Flags, Matrix, Params
+from ml.estimators.interface import Estimator, Params, Sample
 from ml.estimators.registry import estimator_class
 from ml.lifecycle.dataset import Dataset, Instants
 from ml.lifecycle.metrics import log_loss_rows, per_date_mean
 from ml.lifecycle.splits import Fold
 
 Progress = Callable[[str], None]
+PARAMS, ERROR = "params", "error"
+"""What a trial notes beside its score: the parameters with the rounds it settled on; why it failed."""
+WORKERS_APART = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,7 @@ class SearchResult:
 @dataclass(frozen=True)
 class _PreparedFold:
     data: Any
-    X: Matrix
-    up: Flags
+    test: Sample
     ts: Instants
 
 
@@ -53,81 +57,160 @@ def search(
     threads: int,
     progress: Progress,
     warm_start: Params | None = None,
+    most_rows: int | None = None,
+    storage: BaseStorage | None = None,
+    study_name: str | None = None,
+    worker: int = 0,
 ) -> SearchResult:
     """Minimise the mean over inner folds of the per-date log-loss, by a seeded TPE sampler.
 
     The estimator's conservative parameters are tried first, `warm_start` (say, the champion's)
-    second. A trial worse than the median at the same fold is pruned once five are complete. The
-    time budget ends the search after the trial that crosses it, so at least one trial completes;
-    while it does not bite, the same inputs give the same result.
+    second. A trial worse than the median at the same fold is pruned once five are complete. Each fold is
+    fitted and scored on at most `most_rows` rows. The time budget ends the search after the trial that
+    crosses it, so at least one trial completes; while it does not bite, the same inputs give the same
+    result. In a `storage` the trials of `study_name` are kept: a search that was cut off goes on there,
+    and ends as it would have; workers of different numbers can share it. A trial that fails is recorded
+    and the next one tried; TrainingError when none succeeds.
     """
     if not inner_folds or trials < 1:
         raise TrainingError(f"{len(inner_folds)} folds and {trials} trials", "at least one of each", "Ask for more")
     kind = estimator_class(estimator)
-    folds = [_prepare(kind, dataset, fold, threads) for fold in inner_folds]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(kind, seed, warm_start)
-    report = _Reporter(progress, trials, timeout_s)
-    objective = _objective(kind, folds, seed, threads)
-    study.optimize(objective, n_trials=1, callbacks=[report])
-    if trials > 1:
-        study.optimize(objective, n_trials=trials - 1, timeout=report.seconds_left(), callbacks=[report])
-    return SearchResult(dict(study.best_params), float(study.best_value), _trials_frame(study.trials))
+    study = _study(storage, study_name)
+    report = _Reporter(progress, estimator, trials, timeout_s)
+    objective = _objective(kind, _prepared(kind, dataset, inner_folds, most_rows, seed, threads), seed, threads)
+    first = [kind.defaults, *([warm_start] if warm_start else [])] if worker == 0 else []
+    while (done := _finished(study)) < trials and (report.seconds_left() > 0 or not _has_completed(study)):
+        if done < len(first):
+            study.enqueue_trial(dict(first[done]))
+        # Seeded anew by what is behind it, a search that was cut off draws what it would have drawn.
+        study.sampler = optuna.samplers.TPESampler(seed=seed + done + WORKERS_APART * worker)
+        study.optimize(objective, n_trials=1, callbacks=[report], catch=(Exception,))
+    return _result(study, estimator)
 
 
-def _prepare(kind: type[Estimator], dataset: Dataset, fold: Fold, threads: int) -> _PreparedFold:
-    train, test = dataset.rows(fold.train), dataset.rows(fold.test)
-    data = kind.prepare(dataset.X[train], dataset.up[train], dataset.value[train], threads)
-    return _PreparedFold(data, dataset.X[test], dataset.up[test], dataset.ts[test])
+def _prepared(
+    kind: type[Estimator], dataset: Dataset, folds: list[Fold], most_rows: int | None, seed: int, threads: int
+) -> list[_PreparedFold]:
+    prepared = []
+    for fold in folds:
+        test = dataset.sample(fold.test, most_rows, seed)
+        data = kind.prepare(dataset.sample(fold.train, most_rows, seed), threads)
+        prepared.append(_PreparedFold(data, test, dataset.ts[test.at]))
+    return prepared
 
 
-def _study(kind: type[Estimator], seed: int, warm_start: Params | None) -> Any:
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=seed),
+def _study(storage: BaseStorage | None, name: str | None) -> Study:
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
         direction="minimize",
     )
-    study.enqueue_trial(dict(kind.defaults))
-    if warm_start is not None and dict(warm_start) != dict(kind.defaults):
-        study.enqueue_trial(dict(warm_start))
-    return study
 
 
 def _objective(kind: type[Estimator], folds: list[_PreparedFold], seed: int, threads: int) -> Callable[[Trial], float]:
     def objective(trial: Trial) -> float:
-        params = kind.space(trial)
-        losses: list[float] = []
-        for step, fold in enumerate(folds):
-            p_up = kind.direction(fold.data, fold.X, params, seed, threads)
-            losses.append(float(per_date_mean(log_loss_rows(fold.up, p_up), fold.ts).mean()))
-            trial.report(float(np.mean(losses)), step)
-            if step < len(folds) - 1 and trial.should_prune():
-                raise optuna.TrialPruned
-        return float(np.mean(losses))
+        try:
+            return _loss(trial, kind.space(trial), kind, folds, seed, threads)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr(ERROR, f"{type(error).__name__}: {error}")
+            raise
 
     return objective
+
+
+def _loss(
+    trial: Trial, params: Params, kind: type[Estimator], folds: list[_PreparedFold], seed: int, threads: int
+) -> float:
+    losses: list[float] = []
+    settled: list[Params] = []
+    for step, fold in enumerate(folds):
+        p_up, used = kind.tried(fold.data, fold.test, params, seed, threads)
+        losses.append(float(per_date_mean(log_loss_rows(fold.test.up, p_up), fold.ts).mean()))
+        settled.append(used)
+        trial.set_user_attr(PARAMS, _typical(settled))
+        trial.report(float(np.mean(losses)), step)
+        if step < len(folds) - 1 and trial.should_prune():
+            raise optuna.TrialPruned
+    return float(np.mean(losses))
+
+
+def _typical(settled: list[Params]) -> dict[str, float | int]:
+    """The parameters of a trial; where the folds stopped at different rounds, the median of these."""
+    first = settled[0]
+    return {
+        name: value
+        if all(used[name] == value for used in settled)
+        else int(np.median([used[name] for used in settled]))
+        for name, value in first.items()
+    }
+
+
+def _finished(study: Study) -> int:
+    """Trials that came to an end by themselves, well or not; those that were cut off do not count."""
+    return sum(_came_to_an_end(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def _came_to_an_end(trial: FrozenTrial) -> bool:
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or ERROR in trial.user_attrs
+
+
+def _has_completed(study: Study) -> bool:
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def _result(study: Study, estimator: str) -> SearchResult:
+    ended = [trial for trial in study.get_trials(deepcopy=False) if _came_to_an_end(trial)]
+    if not _has_completed(study):
+        raise TrainingError(
+            f"{len(ended)} trials of {estimator}, none of which came to a score; the first: {_error(ended[0])}",
+            "at least one",
+            "Look at the data and the memory that the machine has left; the night goes on with other estimators",
+        )
+    return SearchResult(dict(study.best_trial.user_attrs[PARAMS]), float(study.best_value), _trials_frame(ended))
+
+
+def _error(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get(ERROR, ""))
 
 
 class _Reporter:
     """One line of progress after each trial."""
 
-    def __init__(self, progress: Progress, trials: int, timeout_s: float) -> None:
-        self._progress, self._trials, self._timeout_s = progress, trials, timeout_s
+    def __init__(self, progress: Progress, estimator: str, trials: int, timeout_s: float) -> None:
+        self._progress, self._estimator, self._trials, self._timeout_s = progress, estimator, trials, timeout_s
         self._began = time.monotonic()
+        self._done = 0
 
     def seconds_left(self) -> float:
         """What remains of the time budget, never below zero."""
         return max(self._timeout_s - (time.monotonic() - self._began), 0.0)
 
-    def __call__(self, study: Any, trial: FrozenTrial) -> None:
-        done = trial.number + 1
+    def __call__(self, study: Study, trial: FrozenTrial) -> None:
+        self._done += 1
+        finished = _finished(study)
         elapsed = time.monotonic() - self._began
-        left = min(elapsed / done * (self._trials - done), self.seconds_left())
-        pruned = " (pruned)" if trial.state == TrialState.PRUNED else ""
+        left = min(elapsed / self._done * max(self._trials - finished, 0), self.seconds_left())
         self._progress(
-            f"trial {done}/{self._trials}: log-loss {trial.value:.6f}{pruned}, best {study.best_value:.6f} "
-            f"by trial {study.best_trial.number + 1}, {elapsed:.0f} s elapsed, at most {left:.0f} s left"
+            f"{self._estimator}: trial {finished}/{self._trials}: {_outcome(trial)}, {_best(study)}, "
+            f"{elapsed:.0f} s elapsed, at most {left:.0f} s left"
         )
+
+
+def _outcome(trial: FrozenTrial) -> str:
+    if ERROR in trial.user_attrs:
+        return f"failed, {_error(trial)}"
+    return f"log-loss {trial.value:.6f}{' (pruned)' if trial.state == TrialState.PRUNED else ''}"
+
+
+def _best(study: Study) -> str:
+    if not _has_completed(study):
+        return "none complete yet"
+    return f"best {study.best_value:.6f} by trial {study.best_trial.number + 1}"
 
 
 def _trials_frame(trials: list[FrozenTrial]) -> pd.DataFrame:
@@ -136,9 +219,10 @@ def _trials_frame(trials: list[FrozenTrial]) -> pd.DataFrame:
             {
                 "number": trial.number,
                 "value": trial.value,
-                "params": dict(trial.params),
+                "params": trial.user_attrs.get(PARAMS, dict(trial.params)),
                 "seconds": trial.duration.total_seconds() if trial.duration else float("nan"),
                 "state": trial.state.name.lower(),
+                "error": _error(trial),
             }
             for trial in trials
         ]

@@ -1,75 +1,203 @@
-"""Fitting a recipe: on outer folds for evidence, on everything for the model that may serve."""
+"""Fitting a recipe: on folds for evidence, on everything for the model that may serve.
+
+Members are fitted on the train rows of every fold, inner and outer, and asked about its test rows. The
+second level (combiner, calibrator) learns from those answers alone, walking forward: what it says about an
+outer block it has learned from blocks whose labels were known before that block began.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ml.errors import TrainingError
 from ml.estimators.baselines import Climatology
-from ml.estimators.interface import Matrix, Vector
+from ml.estimators.interface import Estimator
+from ml.estimators.panel import Codes, Flags, Sample, Vector, rows_of
 from ml.estimators.registry import estimator_class
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.dataset import Dataset
-from ml.lifecycle.intervals import calibrate, dispersion, typical
-from ml.lifecycle.model import Model
-from ml.lifecycle.recipe import Recipe
-from ml.lifecycle.splits import Fold
+from ml.lifecycle.ensembles import Members
+from ml.lifecycle.intervals import dispersion, typical
+from ml.lifecycle.recipe import Member, Recipe
+from ml.lifecycle.second_level import SecondLevel
+from ml.lifecycle.splits import Fold, Nested
 
-REVISION = 1
+REVISION = 2
 """Raised by whoever changes what a search, a split or a fit gives: older answers to a training are then not found."""
 
+Progress = Callable[[str], None]
 
-def out_of_fold(recipe: Recipe, dataset: Dataset, folds: list[Fold], threads: int) -> pd.DataFrame:
-    """What the recipe says about each fold's test rows after fitting on its train rows (OUT_OF_FOLD).
 
-    baseline_p_up is the climatology of the same train rows; scale the dispersion known on each test row.
+@dataclass(frozen=True)
+class Answers:
+    """What one member says about the rows it is asked about: p_up (n,) and expected value (n,)."""
+
+    p_up: Vector
+    expected: Vector
+
+
+class Block:
+    """One fold of a target: its train rows, the test rows that members are asked about, and the baseline there.
+
+    Rows of inner tests are drawn like train rows (`most_rows`); those of outer tests are all there, because
+    contenders are compared on them. The same dataset, folds and recipe give the same rows, whoever the members.
     """
-    _check_features(recipe, dataset)
-    parts = [_one_fold(recipe, dataset, fold, threads) for fold in folds]
-    return OUT_OF_FOLD.check(OUT_OF_FOLD.cast(pd.concat(parts, ignore_index=True)))
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, number: int, fold: Fold, *, outer: bool) -> None:
+        self.number, self.outer = number, outer
+        self.train = dataset.sample(fold.train, recipe.most_rows, recipe.seed)
+        self.test = dataset.sample(fold.test, None if outer else recipe.most_rows, recipe.seed).at
+        whole = dataset.sample(fold.train)
+        usual = typical(_scale_column(recipe, dataset, whole.at))
+        self.train_scale = dispersion(_scale_column(recipe, dataset, self.train.at), usual)
+        self.test_scale = dispersion(_scale_column(recipe, dataset, self.test), usual)
+        climate = Climatology().fit(whole, {}, seed=recipe.seed, threads=1)
+        self.baseline = climate.predict(dataset.panel, self.test)[0]
 
 
-def fit(recipe: Recipe, dataset: Dataset, oof: pd.DataFrame, threads: int) -> Model:
-    """The recipe fitted on every row, its intervals calibrated on out-of-fold residuals `oof`."""
+def blocks(recipe: Recipe, dataset: Dataset, folds: Nested) -> list[Block]:
+    """The inner folds, then the outer ones, in order of time. TrainingError when the features are not the recipe's."""
     _check_features(recipe, dataset)
-    estimator = estimator_class(recipe.estimator)()
-    return Model(
-        recipe=recipe,
-        estimator=estimator.fit(dataset.X, dataset.up, dataset.value, recipe.params, seed=recipe.seed, threads=threads),
-        interval=calibrate(oof),
-        typical_scale=typical(_scale_column(recipe, dataset.X)),
-        trained_from=dataset.dates[0],
-        trained_until=dataset.dates[-1],
-        n_rows=len(dataset),
+    inner = [Block(dataset, recipe, number, fold, outer=False) for number, fold in enumerate(folds.inner)]
+    outer = [Block(dataset, recipe, len(inner) + i, fold, outer=True) for i, fold in enumerate(folds.outer)]
+    return [*inner, *outer]
+
+
+def ask(
+    recipe: Recipe, member: Member, dataset: Dataset, asked: list[Block], threads: int, progress: Progress
+) -> Answers:
+    """Fit a member on the train rows of every block and ask it about the test rows."""
+    said = []
+    for block in asked:
+        fitted = fit_member(recipe, member, block.train, block.train_scale, threads)
+        said.append(_said(recipe, fitted, dataset, block.test, block.test_scale))
+        progress(f"{member.estimator}: fitted on {len(block.train)} rows, fold {block.number + 1}/{len(asked)}")
+    return Answers(*(np.concatenate(parts) for parts in zip(*said, strict=True)))
+
+
+def fit_member(recipe: Recipe, member: Member, sample: Sample, scale: Vector, threads: int) -> Estimator:
+    """A member fitted on a sample; of a `scaled` recipe it learns the value in units of the dispersion."""
+    learned = replace(sample, value=sample.value / scale) if recipe.scaled else sample
+    return estimator_class(member.estimator)().fit(learned, member.params, seed=recipe.seed, threads=threads)
+
+
+def fit_serving(recipe: Recipe, member: Member, dataset: Dataset, threads: int) -> Estimator:
+    """A member fitted on (a draw of) every row whose outcome is known: what will serve."""
+    _check_features(recipe, dataset)
+    sample = dataset.sample(dataset.dates, recipe.most_rows, recipe.seed)
+    scale = _scale_column(recipe, dataset, sample.at)
+    return fit_member(recipe, member, sample, dispersion(scale, typical(scale)), threads)
+
+
+def _said(recipe: Recipe, fitted: Estimator, dataset: Dataset, at: Codes, scale: Vector) -> tuple[Vector, Vector]:
+    p_up, expected = fitted.predict(dataset.panel, at)
+    return p_up, expected * scale if recipe.scaled else expected
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What members said about test rows that they have never seen, in order of time; arrays share n.
+
+    members: their answers with what came. at: (n,) rows of the dataset. scale: (n,) the dispersion known on
+    each row. baseline_p_up: (n,) climatology of all train rows of the block. block: (n,) numbers; outer ones
+    are those from `first_outer` on.
+    """
+
+    members: Members
+    at: Codes
+    scale: Vector
+    baseline_p_up: Vector
+    block: Codes
+    first_outer: int
+
+    def where(self, keep: Flags) -> Evidence:
+        """The rows that a mask keeps."""
+        return replace(
+            self,
+            members=self.members.where(keep),
+            at=self.at[keep],
+            scale=self.scale[keep],
+            baseline_p_up=self.baseline_p_up[keep],
+            block=self.block[keep],
+        )
+
+    @property
+    def inner(self) -> Evidence:
+        """What choices may be made on: no outer test row."""
+        return self.where(self.block < self.first_outer)
+
+
+def evidence(recipe: Recipe, dataset: Dataset, asked: list[Block], said: Mapping[str, Answers]) -> Evidence:
+    """The answers of a recipe's members, side by side."""
+    at = np.concatenate([block.test for block in asked])
+    names = recipe.estimators
+    return Evidence(
+        members=Members(
+            names=names,
+            p_up=np.column_stack([said[name].p_up for name in names]),
+            expected=np.column_stack([said[name].expected for name in names]),
+            regime=_columns(recipe.regime_features, recipe, dataset, at),
+            value=dataset.value[at],
+            ts=dataset.ts[at],
+            matures_at=dataset.matures_at[at],
+        ),
+        at=at,
+        scale=np.concatenate([block.test_scale for block in asked]),
+        baseline_p_up=np.concatenate([block.baseline for block in asked]),
+        block=np.concatenate([np.full(block.test.size, block.number) for block in asked]),
+        first_outer=sum(not block.outer for block in asked),
     )
 
 
-def _one_fold(recipe: Recipe, dataset: Dataset, fold: Fold, threads: int) -> pd.DataFrame:
-    train, test = dataset.rows(fold.train), dataset.rows(fold.test)
-    X, up, value = dataset.X[train], dataset.up[train], dataset.value[train]
-    estimator = estimator_class(recipe.estimator)().fit(X, up, value, recipe.params, seed=recipe.seed, threads=threads)
-    p_up, expected = estimator.predict(dataset.X[test])
-    baseline = Climatology().fit(X, up, value, {}, seed=recipe.seed, threads=threads)
+def refitted(recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress) -> pd.DataFrame:
+    """OUT_OF_FOLD of a finished recipe with all its members refitted on these folds: the champion's side of a
+    comparison."""
+    asked = blocks(recipe, dataset, folds)
+    said = {member.estimator: ask(recipe, member, dataset, asked, threads, progress) for member in recipe.members}
+    return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said))
+
+
+def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence) -> pd.DataFrame:
+    """What the recipe says about the outer test rows (OUT_OF_FOLD): per block, a second level that has seen
+    only answers whose outcome was known before the block began."""
+    parts = []
+    for number in range(seen.first_outer, int(seen.block.max()) + 1):
+        block = seen.where(seen.block == number)
+        earlier = seen.where((seen.block < number) & (seen.members.matures_at < block.members.ts[0]))
+        second = SecondLevel.fitted(recipe, earlier.members)
+        p_up, expected = second.answer(block.members)
+        parts.append(_oof_frame(dataset, block, p_up, expected))
+    return OUT_OF_FOLD.check(OUT_OF_FOLD.cast(pd.concat(parts, ignore_index=True)))
+
+
+def _oof_frame(dataset: Dataset, block: Evidence, p_up: Vector, expected: Vector) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "entity": dataset.entity[test],
-            "ts": pd.DatetimeIndex(dataset.ts[test]).tz_localize("UTC"),
-            "value": dataset.value[test],
+            "entity": dataset.entity[block.at],
+            "ts": pd.DatetimeIndex(block.members.ts).tz_localize("UTC"),
+            "value": block.members.value,
             "p_up": p_up,
             "expected": expected,
-            "scale": dispersion(_scale_column(recipe, dataset.X[test]), typical(_scale_column(recipe, X))),
-            "baseline_p_up": baseline.predict(dataset.X[test])[0],
+            "scale": block.scale,
+            "baseline_p_up": block.baseline_p_up,
         }
     )
 
 
-def _scale_column(recipe: Recipe, X: Matrix) -> Vector:
+def _scale_column(recipe: Recipe, dataset: Dataset, at: Codes) -> Vector:
     if recipe.scale_feature is None:
-        return np.ones(len(X))
-    column: npt.NDArray[np.float32] = X[:, recipe.feature_names.index(recipe.scale_feature)]
-    return column.astype(np.float64)
+        return np.ones(at.size)
+    return _columns((recipe.scale_feature,), recipe, dataset, at)[:, 0]
+
+
+def _columns(names: tuple[str, ...], recipe: Recipe, dataset: Dataset, at: Codes) -> Vector:
+    """(n, len(names)) float64 features of some rows."""
+    positions = [recipe.feature_names.index(name) for name in names]
+    return rows_of(dataset.X, at)[:, positions].astype(np.float64)
 
 
 def _check_features(recipe: Recipe, dataset: Dataset) -> None:

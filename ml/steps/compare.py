@@ -16,7 +16,7 @@ from ml.io.warehouse import Warehouse, models
 from ml.io.warehouse.connection import Row
 from ml.lifecycle.comparison import Contender, Decision, alpha_per_look, decide
 from ml.lifecycle.recipe import Recipe
-from ml.lifecycle.training import out_of_fold
+from ml.lifecycle.training import refitted
 from ml.settings import Settings, settings
 from ml.steps import domains, material
 from ml.steps.night import Keys, keys, parse
@@ -100,7 +100,7 @@ def _champion_contender(
     parts = domains.parts(target.domain, config)
     rows = material.gather(Store(config.store_root), parts, target, candidate["snapshot_digest"])
     recipe = Recipe.from_json(models.recipe_json(serving))
-    return _contender(serving, out_of_fold(recipe, rows.dataset, rows.folds.outer, config.threads))
+    return _contender(serving, refitted(recipe, rows.dataset, rows.folds, config.threads, log.info))
 
 
 def _contender(row: Row, oof: pd.DataFrame) -> Contender:

@@ -41,6 +41,19 @@ def read(store: Store, folder: str, snapshot: str, columns: Sequence[str] | None
     return pd.concat([_listed(store, line, columns) for line in listed.itertuples()], ignore_index=True)
 
 
+def last_sessions(store: Store, folder: str, snapshot: str, sessions: int) -> pd.DataFrame:
+    """The rows of a snapshot's last `sessions` instants, or of all when there are fewer; as few months are read."""
+    frames: list[pd.DataFrame] = []
+    instants: set[Any] = set()
+    for line in reversed(list(store.get(_list(folder, snapshot)).itertuples())):
+        frames.insert(0, _listed(store, line, None))
+        instants |= set(frames[0]["ts"].unique())
+        if len(instants) >= sessions:
+            break
+    rows = pd.concat(frames, ignore_index=True)
+    return rows[rows["ts"] >= sorted(instants)[-sessions:][0]].reset_index(drop=True)
+
+
 def adjusted(store: Store, domain: str, snapshot: str) -> pd.DataFrame:
     """ADJUSTED bars of a snapshot."""
     bars = read(store, keep.adjusted(domain), snapshot)

@@ -20,7 +20,7 @@ from ml.io.warehouse.connection import Row
 from ml.lifecycle.audit import AuditFinding, audit, raise_if_failed
 from ml.lifecycle.prediction import finish
 from ml.settings import Settings, settings
-from ml.steps import domains, keep
+from ml.steps import domains, keep, months
 from ml.steps.domains import Parts
 from ml.steps.night import Keys, keys, parse
 
@@ -47,9 +47,9 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
     serving = _champions(registry, warehouse, parts, night)
-    today = _usable_tonight(Store(config.store_root), parts, night, snapshot)
-    predictions = _predictions(registry, config, parts, serving, today, night, snapshot)
-    expected = [(entity, champion.target.name) for entity in today["entity"] for champion in serving]
+    recent = _Recent(Store(config.store_root), parts, night, snapshot)
+    predictions = _predictions(registry, config, parts, serving, recent, night, snapshot)
+    expected = [(entity, champion.target.name) for entity in recent.entities for champion in serving]
     findings = audit(predictions, expected, publications.previous_predictions(warehouse, night))
     raise_if_failed(findings)
     done = publications.publish(
@@ -102,13 +102,26 @@ def _check_alias(registry: Registry, target: Target, newest: Row | None) -> None
         )
 
 
-def _usable_tonight(store: Store, parts: Parts, night: Night, snapshot: str) -> pd.DataFrame:
-    """Tonight's features of the entities whose history is long enough to know their dispersion."""
-    tonight = store.get(keep.tonight(night.domain, parts.feature_set_digest, snapshot))
-    usable = tonight[parts.scale_feature].notna()
-    if not usable.all():
-        log.warning("too short a history to predict: %s", ", ".join(tonight.loc[~usable, "entity"]))
-    return tonight[usable].reset_index(drop=True)
+class _Recent:
+    """The night's features and those of the sessions before it, of entities whose history is long enough to know
+    their dispersion tonight."""
+
+    def __init__(self, store: Store, parts: Parts, night: Night, snapshot: str) -> None:
+        self._store, self._snapshot = store, snapshot
+        self._folder = keep.features(night.domain, parts.feature_set_digest)
+        tonight = store.get(keep.tonight(night.domain, parts.feature_set_digest, snapshot))
+        usable = tonight[parts.scale_feature].notna()
+        if not usable.all():
+            log.warning("too short a history to predict: %s", ", ".join(tonight.loc[~usable, "entity"]))
+        self.entities: list[str] = tonight.loc[usable, "entity"].tolist()
+        self._read: dict[int, pd.DataFrame] = {}
+
+    def __call__(self, sessions: int) -> pd.DataFrame:
+        """The features of so many sessions, tonight's included."""
+        if sessions not in self._read:
+            rows = months.last_sessions(self._store, self._folder, self._snapshot, sessions)
+            self._read[sessions] = rows[rows["entity"].isin(self.entities)].reset_index(drop=True)
+        return self._read[sessions]
 
 
 def _predictions(
@@ -116,19 +129,19 @@ def _predictions(
     config: Settings,
     parts: Parts,
     serving: list[Champion],
-    today: pd.DataFrame,
+    recent: _Recent,
     night: Night,
     snapshot: str,
 ) -> pd.DataFrame:
     price = Store(config.store_root).get(keep.reference(night.domain, snapshot)).set_index("entity")["price"]
-    finished = [_finished(registry, parts, champion, today, night) for champion in serving]
+    finished = [_finished(registry, parts, champion, recent, night) for champion in serving]
     priced = parts.finish(pd.concat(finished, ignore_index=True), price)
     ordered = priced.sort_values(list(frames.PREDICTIONS.key), ignore_index=True)
     return frames.PREDICTIONS.check(frames.PREDICTIONS.cast(ordered))
 
 
-def _finished(registry: Registry, parts: Parts, champion: Champion, today: pd.DataFrame, night: Night) -> pd.DataFrame:
-    forecast = registry.forecast(champion.target.model_name, champion.version, today)
+def _finished(registry: Registry, parts: Parts, champion: Champion, recent: _Recent, night: Night) -> pd.DataFrame:
+    forecast = registry.forecast(champion.target.model_name, champion.version, recent)
     returns = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
     return (
         finish(forecast)

@@ -18,9 +18,11 @@ class ServedModel:
     model: Model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Features (entity, then one float32 column per feature) to a FORECAST frame."""
+        """Features (entity, ts in UTC, then one float32 column each) to the FORECAST of their last instant."""
         del params  # part of MLflow's interface; the models have no knobs at prediction time
-        return self.model.forecast(model_input)
+        return self.model.forecast(
+            model_input.assign(ts=model_input["ts"].astype("datetime64[us]").dt.tz_localize("UTC"))
+        )
 
 
 def _load_pyfunc(data_path: str) -> ServedModel:

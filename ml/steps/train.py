@@ -1,12 +1,12 @@
-"""Features and labels to a candidate: search on inner folds, score on outer ones, fit on all, register."""
+"""What the estimators learned to one candidate: choose how to combine them, score it on outer dates, register it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,46 +15,64 @@ from typing import Any
 import pandas as pd
 
 from ml.domain import Night, Target
-from ml.errors import NotRecorded
+from ml.errors import NotRecorded, TrainingError
+from ml.estimators.interface import Estimator
+from ml.estimators.registry import estimator_class
 from ml.frames import session_day
 from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
-from ml.lifecycle import training
 from ml.lifecycle.metrics import scores
-from ml.lifecycle.model import Model
-from ml.lifecycle.recipe import Recipe
-from ml.lifecycle.search import SearchResult, search
-from ml.lifecycle.training import fit, out_of_fold
+from ml.lifecycle.model import Model, assemble
+from ml.lifecycle.recipe import Member, Recipe
+from ml.lifecycle.second_level import chosen
+from ml.lifecycle.training import Answers, Evidence, blocks, evidence, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import domains, material
+from ml.steps import domains, learn, material
 from ml.steps.domains import Parts
+from ml.steps.learn import Asked
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
 
-ESTIMATOR = "xgboost"
 OUT_OF_FOLD_TABLE = "out_of_fold.parquet"
-TRIALS_TABLE = "trials.parquet"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one estimator left behind, read back."""
+
+    member: Member
+    answers: Answers
+    fitted: Estimator
+    trials: int
 
 
 def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, trials: int | None = None) -> Keys:
-    """Train one candidate; returns the night's keys with `horizon` and the registered `version`.
+    """Make one candidate of what was learned; returns the night's keys with `horizon` and its `version`.
 
-    Asking the same question again (data, target, features, search) finds the version it gave before.
+    Estimators that did not learn (failed, ran out of memory) are left out, and the version says so. Asking
+    the same question again (data, target, features, searches) finds the version it gave before.
     """
     config = settings()
-    asked = config if trials is None else config.model_copy(update={"trials": trials})
     parts = domains.parts(domain, config)
     target = domains.target(domain, horizon, config)
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
-    question = _question(asked, parts, target, snapshot)
+    registry = Registry(config.require_mlflow_uri())
+    runs = _runs(config, parts, registry, target, snapshot, trials or config.trials)
+    question = hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest()
     known = models.version_trained_for(warehouse, question)
     if known is None:
-        registered, record = _found_or_made(asked, parts, target, night, snapshot, question)
-        models.record_version(warehouse, models.ModelVersion(**{**record, "version": registered.version}))
+        registered = registry.find(question, target.model_name)
+        if registered is None:
+            with TemporaryDirectory() as folder:
+                learned = _read(registry, runs, Path(folder) / "studies")
+                registered = registry.register(
+                    _training(config, parts, target, night, snapshot, question, learned, Path(folder))
+                )
+        models.record_version(warehouse, _version(registry, registered))
         known = models.version_trained_for(warehouse, question)
     if known is None:
         raise NotRecorded(f"no version for training {question[:16]}", "the one just recorded", "Run train again")
@@ -62,67 +80,71 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, tri
     return keys(night, snapshot=snapshot, horizon=horizon, version=str(known["version"]))
 
 
-def _question(config: Settings, parts: Parts, target: Target, snapshot: str) -> str:
-    """What was asked, as a digest. The time budget belongs to it, the clock does not."""
-    asked = {
-        "target": asdict(target),
-        "snapshot": snapshot,
-        "feature_set": parts.feature_set_digest,
-        "estimator": ESTIMATOR,
-        "trials": config.trials,
-        "search_seconds": config.search_seconds,
-        "seed": config.seed,
-        "revision": training.REVISION,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _runs(
+    config: Settings, parts: Parts, registry: Registry, target: Target, snapshot: str, trials: int
+) -> dict[str, str]:
+    """The MLflow runs of the estimators that learned, by the digests of their questions."""
+    runs: dict[str, str] = {}
+    for estimator in config.estimators:
+        key = Asked(target, snapshot, estimator, trials).key(config, parts)
+        run_id = registry.study(target.model_name, key)
+        if run_id is None:
+            log.warning("%s: %s has not learned and is left out", target.model_name, estimator)
+        else:
+            runs[key] = run_id
+    if not runs:
+        raise TrainingError(
+            f"none of {', '.join(config.estimators)} has learned {target.name}",
+            "at least one",
+            "Look at the logs of the tasks `learn`; run them again, then this one",
+        )
+    return runs
 
 
-def _found_or_made(
-    config: Settings, parts: Parts, target: Target, night: Night, snapshot: str, question: str
-) -> tuple[Registered, dict[str, Any]]:
-    registry = Registry(config.require_mlflow_uri())
-    registered = registry.find(question, target.model_name)
-    if registered is None:
-        with TemporaryDirectory() as folder:
-            registered = registry.register(_train(config, parts, target, night, snapshot, question, Path(folder)))
-    record = registry.record(registered.run_id)
-    instants = {
-        name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
-    }
-    return registered, {**record, **instants, "run_id": registered.run_id}
+def _read(registry: Registry, runs: Mapping[str, str], folder: Path) -> list[Learned]:
+    learned = []
+    for key, run_id in runs.items():
+        place = folder / key
+        place.mkdir(parents=True)
+        files = registry.fetch_study(run_id, place)
+        document = json.loads((files / learn.MEMBER).read_text(encoding="utf-8"))
+        said = pd.read_parquet(files / learn.ANSWERS_TABLE)
+        learned.append(
+            Learned(
+                member=Member(document["estimator"], document["params"]),
+                answers=Answers(said["p_up"].to_numpy(), said["expected"].to_numpy()),
+                fitted=estimator_class(document["estimator"]).load(files / learn.FITTED),
+                trials=int(document["trials"]),
+            )
+        )
+    return learned
 
 
-def _train(
-    config: Settings, parts: Parts, target: Target, night: Night, snapshot: str, question: str, folder: Path
+def _training(
+    config: Settings,
+    parts: Parts,
+    target: Target,
+    night: Night,
+    snapshot: str,
+    question: str,
+    learned: list[Learned],
+    folder: Path,
 ) -> Training:
-    seconds: dict[str, float] = {}
-    began = time.monotonic()
     rows = material.gather(Store(config.store_root), parts, target, snapshot)
-    seconds["gather"] = time.monotonic() - began
-    found = search(
-        rows.dataset,
-        rows.folds.inner,
-        ESTIMATOR,
-        trials=config.trials,
-        timeout_s=config.search_seconds,
-        seed=config.seed,
-        threads=config.threads,
-        progress=log.info,
-        warm_start=_champions_params(config, target, night),
-    )
-    seconds["search"] = time.monotonic() - began - seconds["gather"]
-    recipe = Recipe(
-        ESTIMATOR, found.params, parts.feature_names, parts.feature_set_digest, config.seed, parts.scale_feature
-    )
-    oof = out_of_fold(recipe, rows.dataset, rows.folds.outer, config.threads)
-    model = fit(recipe, rows.dataset, oof, config.threads)
-    seconds["fit"] = time.monotonic() - began - seconds["gather"] - seconds["search"]
-    record = _record(target, night, snapshot, question, model, found, oof)
+    draft = learn.recipe(config, parts, target, tuple(each.member for each in learned))
+    asked = blocks(draft, rows.dataset, rows.folds)
+    seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
+    choice = chosen(seen.inner.members)
+    log.info("%s: %s", target.name, choice.reason)
+    recipe, seen = _finished(draft, choice, seen)
+    oof = out_of_fold(recipe, rows.dataset, seen)
+    fitted = {each.member.estimator: each.fitted for each in learned}
+    model = assemble(recipe, fitted, rows.dataset, seen, oof)
+    record = _record(config, target, night, snapshot, question, model, learned, oof)
     files, artifacts = folder / "model", folder / "evidence"
     artifacts.mkdir()
     model.save(files)
     oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
-    found.trials.to_parquet(artifacts / TRIALS_TABLE)
     (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return Training(
         model_name=target.model_name,
@@ -131,47 +153,61 @@ def _train(
         model_files=files,
         artifacts=artifacts,
         feature_names=parts.feature_names,
-        params={**found.params, "estimator": ESTIMATOR, "trials": len(found.trials), "seed": config.seed},
-        metrics={
-            **record["scores"],
-            "inner_log_loss": found.best,
-            "interval_coverage": model.interval.measured_coverage,
-            **{f"seconds_{name}": value for name, value in seconds.items()},
-        },
+        packages=_packages(recipe),
+        params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
+        metrics={**record["scores"], **_coverages(model)},
         tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
     )
 
 
-def _champions_params(config: Settings, target: Target, night: Night) -> dict[str, Any] | None:
-    """Of a champion that has seen nothing later: parameters found on later dates would be a look at the test dates."""
-    champion = models.champion(Warehouse(config.require_warehouse_dsn()), target, night.as_of)
-    if champion is None or champion["recipe"]["estimator"] != ESTIMATOR:
-        return None
-    return dict(champion["recipe"]["params"])
+def _finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evidence]:
+    """The recipe with what was chosen, and the evidence of the members that are left in it."""
+    members = tuple(member for member in draft.members if member.estimator in choice.members)
+    recipe = replace(draft, members=members, combiner=choice.combiner, calibrator=choice.calibrator)
+    return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
 def _record(
-    target: Target, night: Night, snapshot: str, question: str, model: Model, found: SearchResult, oof: pd.DataFrame
+    config: Settings,
+    target: Target,
+    night: Night,
+    snapshot: str,
+    question: str,
+    model: Model,
+    learned: list[Learned],
+    oof: pd.DataFrame,
 ) -> dict[str, Any]:
     """The version's row in the warehouse, but for its number and run, as JSON."""
+    recipe = model.recipe
+    names = {each.member.estimator for each in learned}
     return {
         "domain": target.domain,
         "target": target.name,
         "training_key": question,
-        "estimator": model.recipe.estimator,
-        "recipe": json.loads(model.recipe.to_json()),
-        "recipe_digest": model.recipe.digest,
-        "feature_set_digest": model.recipe.feature_set,
+        "estimator": recipe.name,
+        "recipe": json.loads(recipe.to_json()),
+        "recipe_digest": recipe.digest,
+        "feature_set_digest": recipe.feature_set,
         "snapshot_digest": snapshot,
         "as_of": night.as_of.isoformat(),
         "known_at": night.known_at.isoformat(),
         "train_start": _iso(model.trained_from),
         "train_end": _iso(model.trained_until),
         "train_rows": model.n_rows,
-        "trials": len(found.trials),
+        "trials": sum(each.trials for each in learned),
         "scores": scores(oof),
+        "left_out": sorted(set(config.estimators) - names),
         "code_commit": code_commit(),
     }
+
+
+def _version(registry: Registry, registered: Registered) -> models.ModelVersion:
+    record = registry.record(registered.run_id)
+    instants = {
+        name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
+    }
+    known = {name: value for name, value in record.items() if name != "left_out"}
+    return models.ModelVersion(**{**known, **instants, "version": registered.version, "run_id": registered.run_id})
 
 
 def _iso(instant: Any) -> str:

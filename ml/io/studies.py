@@ -1,0 +1,24 @@
+"""Where searches keep their trials: Optuna's own tables, in the schema `search` of the warehouse's database."""
+
+from __future__ import annotations
+
+import psycopg2
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from ml.io.postgres import unavailable
+
+SEARCH_PATH = "-c search_path=search"
+
+
+def storage(dsn: str) -> BaseStorage:
+    """The studies beside the warehouse at `dsn`; WarehouseUnavailable when it does not answer.
+
+    A search that was cut off, or one on another machine, finds its study there by name.
+    """
+    try:
+        # By a function instead of an address: what SQLAlchemy does not know it cannot print.
+        options = {"creator": lambda: psycopg2.connect(dsn, options=SEARCH_PATH), "pool_pre_ping": True}
+        return RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
+    except SQLAlchemyError as error:
+        raise unavailable(dsn) from error

@@ -1,0 +1,182 @@
+"""Features and labels to what one estimator makes of them: its search, its answers on every fold, its serving fit.
+
+Estimators learn in tasks of their own, so that one which fails or runs out of memory takes no other with it.
+What each leaves behind is one MLflow run; `train` makes one model of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from ml.domain import Night, Target
+from ml.estimators.interface import Params
+from ml.estimators.registry import estimator_class
+from ml.frames import session_day
+from ml.io import studies
+from ml.io.registry import Registry, Study
+from ml.io.store import Store
+from ml.io.warehouse import Warehouse, models
+from ml.lifecycle import training
+from ml.lifecycle.recipe import Member, Recipe
+from ml.lifecycle.search import SearchResult, search
+from ml.lifecycle.training import Answers, ask, blocks, fit_serving
+from ml.settings import Settings, settings
+from ml.steps import domains, material
+from ml.steps.domains import Parts
+from ml.steps.night import Keys, keys, parse
+
+log = logging.getLogger(__name__)
+
+ANSWERS_TABLE = "answers.parquet"
+TRIALS_TABLE = "trials.parquet"
+MEMBER = "member.json"
+FITTED = "estimator"
+
+
+def run(
+    domain: str,
+    as_of: str,
+    known_at: str,
+    snapshot: str,
+    estimator: str,
+    horizons: Sequence[str],
+    trials: int | None = None,
+    worker: int = 0,
+) -> Keys:
+    """Let one estimator learn every horizon; what it learned before from the same question is left as it is."""
+    config = settings()
+    parts = domains.parts(domain, config)
+    night = parse(domain, as_of, known_at)
+    registry = Registry(config.require_mlflow_uri())
+    for target in (domains.target(domain, horizon, config) for horizon in horizons):
+        asked = Asked(target, snapshot, estimator, trials or config.trials)
+        if registry.study(target.model_name, asked.key(config, parts)) is None:
+            _learn(config, parts, night, asked, registry, worker)
+    return keys(night, snapshot=snapshot, estimator=estimator)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one estimator is asked to learn. trials: those of an estimator whose trials are cheap."""
+
+    target: Target
+    snapshot: str
+    estimator: str
+    trials: int
+
+    @property
+    def own_trials(self) -> int:
+        """As many as this estimator's cost allows, at least one."""
+        return max(1, round(self.trials * estimator_class(self.estimator).trial_share))
+
+    def key(self, config: Settings, parts: Parts) -> str:
+        """The question as a digest. The time budget belongs to it, the clock does not."""
+        asked = {
+            **asdict(self),
+            "feature_set": parts.feature_set_digest,
+            "search_seconds": config.search_seconds,
+            "most_rows": [config.search_rows, config.fit_rows],
+            "seed": config.seed,
+            "revision": training.REVISION,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def recipe(config: Settings, parts: Parts, target: Target, members: tuple[Member, ...]) -> Recipe:
+    """A recipe of members before anybody has chosen how to combine them."""
+    return Recipe(
+        members=members,
+        feature_names=parts.feature_names,
+        feature_set=parts.feature_set_digest,
+        seed=config.seed,
+        scale_feature=parts.scale_feature,
+        scaled=target.label == "scaled",
+        regime_features=parts.regime_features,
+        most_rows=config.fit_rows,
+    )
+
+
+def _learn(config: Settings, parts: Parts, night: Night, asked: Asked, registry: Registry, worker: int) -> None:
+    target, estimator = asked.target, asked.estimator
+    seconds, clock = {}, _Clock()
+    rows = material.gather(Store(config.store_root), parts, target, asked.snapshot)
+    seconds["gather"] = clock.lap()
+    key = asked.key(config, parts)
+    found = search(
+        rows.dataset,
+        rows.folds.inner,
+        estimator,
+        trials=asked.own_trials,
+        timeout_s=config.search_seconds,
+        seed=config.seed,
+        threads=config.threads,
+        progress=_progress(target),
+        warm_start=_champions_params(config, parts, target, night, estimator),
+        most_rows=config.search_rows,
+        storage=studies.storage(config.require_warehouse_dsn()),
+        study_name=f"{target.model_name}/{estimator}/{key[:16]}",
+        worker=worker,
+    )
+    seconds["search"] = clock.lap()
+    member = Member(estimator, found.params)
+    alone = recipe(config, parts, target, (member,))
+    answers = ask(alone, member, rows.dataset, blocks(alone, rows.dataset, rows.folds), config.threads, log.info)
+    seconds["folds"] = clock.lap()
+    fitted = fit_serving(alone, member, rows.dataset, config.threads)
+    seconds["fit"] = clock.lap()
+    with TemporaryDirectory() as folder:
+        _write(Path(folder), member, answers, found)
+        (Path(folder) / FITTED).mkdir()
+        fitted.save(Path(folder) / FITTED)
+        registry.keep_study(_study(Path(folder), key, night, asked, found, seconds))
+
+
+class _Clock:
+    """Seconds since the last lap."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def lap(self) -> float:
+        began, self._began = self._began, time.monotonic()
+        return self._began - began
+
+
+def _progress(target: Target) -> training.Progress:
+    return lambda line: log.info("%s %s", target.name, line)
+
+
+def _write(folder: Path, member: Member, answers: Answers, found: SearchResult) -> None:
+    pd.DataFrame({"p_up": answers.p_up, "expected": answers.expected}).to_parquet(folder / ANSWERS_TABLE)
+    found.trials.assign(params=found.trials["params"].map(json.dumps)).to_parquet(folder / TRIALS_TABLE)
+    (folder / MEMBER).write_text(json.dumps({**asdict(member), "trials": len(found.trials), "best": found.best}))
+
+
+def _study(folder: Path, key: str, night: Night, asked: Asked, found: SearchResult, seconds: dict[str, float]) -> Study:
+    return Study(
+        model_name=asked.target.model_name,
+        key=key,
+        run_name=f"{asked.estimator} {asked.target.name} {session_day(night.as_of)}",
+        files=folder,
+        params={**found.params, "estimator": asked.estimator, "trials": len(found.trials)},
+        metrics={"inner_log_loss": found.best, **{f"seconds_{name}": value for name, value in seconds.items()}},
+        tags={"snapshot_digest": asked.snapshot, "as_of": night.as_of.isoformat()},
+    )
+
+
+def _champions_params(config: Settings, parts: Parts, target: Target, night: Night, estimator: str) -> Params | None:
+    """Of a champion that has seen nothing later: parameters found on later dates would be a look at the test dates."""
+    champion = models.champion(Warehouse(config.require_warehouse_dsn()), target, night.as_of)
+    if champion is None or champion["feature_set_digest"] != parts.feature_set_digest:
+        return None
+    members = Recipe.from_json(models.recipe_json(champion)).members
+    return next((member.params for member in members if member.estimator == estimator), None)
