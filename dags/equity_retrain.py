@@ -1,8 +1,9 @@
 """
 ### Retraining of the night
 
-Follows the features, beside the predictions and never in their way. For every horizon: search, train, compare the
-candidate with the champion on outer test dates that no search has seen, and promote it only on that evidence.
+Follows the features, beside the predictions and never in their way. Every estimator learns by itself (search, answers
+on all folds, final fit); what fails there is left out. Then, for every horizon: one candidate is made of what was
+learned, compared with the champion on outer test dates that no search has seen, and promoted only on that evidence.
 
 Keeping the champion is a normal result: the decision with its reason and evidence is in `serving.promotions`.
 A promotion makes the predictions of the same night run again.
@@ -49,7 +50,16 @@ def show_horizon(horizon: str) -> None:
             minimum=1,
             maximum=1000,
             title="Trials",
-            description="How many sets of hyper-parameters to try per horizon. Empty: AFTERBELL_TRIALS.",
+            description="How many sets of hyper-parameters each boosted model tries per horizon; estimators whose "
+            "trials cost more try fewer. Empty: AFTERBELL_TRIALS.",
+        ),
+        "estimators": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            examples=["xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn"],
+            title="Estimators",
+            description="Which estimators to let learn. Empty: AFTERBELL_ESTIMATORS.",
         ),
     },
 )
@@ -68,19 +78,45 @@ def equity_retrain() -> None:
 
             return domains.horizons(DOMAIN, (params or {}).get("horizons"))
 
+    @task(doc_md="The estimators of this run: those of the form or of the settings.")
+    def estimators(params: dict[str, Any] | None = None) -> list[str]:
+        with final_errors():
+            from ml.steps import learn
+
+            return learn.estimators((params or {}).get("estimators"))
+
+    @task(
+        pool=TRAINING_POOL,
+        map_index_template="{{ estimator_shown }}",
+        doc_md="One estimator, all horizons: Optuna on inner folds, answers on every fold, the fit that may serve.",
+    )
+    def learn(
+        estimator: str, night: dict[str, str], horizons: list[str], params: dict[str, Any] | None = None
+    ) -> dict[str, str]:
+        get_current_context()["estimator_shown"] = estimator  # type: ignore[typeddict-unknown-key]
+        with final_errors():
+            from ml.steps import learn
+
+            trials = (params or {}).get("trials")
+            return learn.run(**night, estimator=estimator, horizons=horizons, trials=trials)
+
     @task_group
-    def per_horizon(horizon: str, night: dict[str, str]) -> Any:
+    def per_horizon(horizon: str, night: dict[str, str], estimators: list[str]) -> Any:
         @task(
             pool=TRAINING_POOL,
+            trigger_rule="all_done",
             map_index_template=HORIZON_LABEL,
-            doc_md="Optuna on inner folds, out-of-fold scores on outer ones, the final fit, a version in MLflow.",
+            doc_md="One model of what the estimators learned, without those that failed; a version in MLflow.",
         )
-        def train(horizon: str, night: dict[str, str], params: dict[str, Any] | None = None) -> dict[str, str]:
+        def train(
+            horizon: str, night: dict[str, str], estimators: list[str], params: dict[str, Any] | None = None
+        ) -> dict[str, str]:
             show_horizon(horizon)
             with final_errors():
                 from ml.steps import train
 
-                return train.run(**night, horizon=horizon, trials=(params or {}).get("trials"))
+                trials = (params or {}).get("trials")
+                return train.run(**night, horizon=horizon, estimators=estimators, trials=trials)
 
         @task(
             pool=TRAINING_POOL,
@@ -102,7 +138,7 @@ def equity_retrain() -> None:
 
                 return promote.run(decided["decision_id"])
 
-        return promote(compare(train(horizon, night)))
+        return promote(compare(train(horizon, night, estimators)))
 
     @task(
         outlets=[CHAMPION],
@@ -121,8 +157,10 @@ def equity_retrain() -> None:
     def summary(results: Any) -> list[str]:
         return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
 
-    tonight = night()
-    results = per_horizon.partial(night=tonight).expand(horizon=horizons())
+    tonight, targets, kinds = night(), horizons(), estimators()
+    learned = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)
+    results = per_horizon.partial(night=tonight, estimators=kinds).expand(horizon=targets)
+    learned >> results
     announce(results, tonight)
     summary(results)
 

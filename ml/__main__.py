@@ -78,10 +78,19 @@ def labels(a: argparse.Namespace) -> Any:
     return labels.run(**features.run(**_night(a)))
 
 
+def learn(a: argparse.Namespace) -> Any:
+    from ml.steps import domains, features, labels, learn
+
+    night = labels.run(**features.run(**_night(a)))
+    asked = domains.horizons(a.domain, _listed(a.horizons))
+    return learn.run(**night, estimator=a.estimator, horizons=asked, trials=a.trials)
+
+
 def train(a: argparse.Namespace) -> Any:
     from ml.steps import features, labels, train
 
-    return train.run(**labels.run(**features.run(**_night(a))), horizon=a.horizon, trials=a.trials)
+    night = labels.run(**features.run(**_night(a)))
+    return train.run(**night, horizon=a.horizon, estimators=_listed(a.estimators), trials=a.trials)
 
 
 def compare(a: argparse.Namespace) -> Any:
@@ -104,7 +113,7 @@ def predict(a: argparse.Namespace) -> Any:
 
 def night(a: argparse.Namespace) -> Any:
     """All steps in order, in this process: predictions with today's champions first, as in Airflow."""
-    from ml.steps import compare, domains, features, ingest, labels, predict, promote, train, validate
+    from ml.steps import compare, domains, features, ingest, labels, learn, predict, promote, train, validate
 
     known = validate.run(ingest.run(a.as_of)["ingest_id"])
     seen = labels.run(**features.run(**known))
@@ -112,7 +121,10 @@ def night(a: argparse.Namespace) -> Any:
         predict.run(**seen)
     except NoChampion as nobody:
         logging.getLogger(__name__).info("%s", nobody)
-    for horizon in domains.horizons(known["domain"], None):
+    horizons = domains.horizons(known["domain"], None)
+    for estimator in learn.estimators(None):
+        learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials)
+    for horizon in horizons:
         candidate = train.run(**seen, horizon=horizon, trials=a.trials)
         promote.run(compare.run(**candidate)["decision_id"])
     return predict.run(**seen)
@@ -166,6 +178,10 @@ def _night(a: argparse.Namespace) -> dict[str, str]:
     return night.asked_for(a.domain, a.as_of, a.known_at)
 
 
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m ml", description=__doc__.split("\n\n")[0])
@@ -177,6 +193,9 @@ def parser() -> argparse.ArgumentParser:
         ("--domain", {"default": "equity"}),
     ]
     horizon = ("--horizon", {"required": True, "help": "1d, 5d or 20d"})
+    horizons = ("--horizons", {"default": "", "help": "separated by commas; default: AFTERBELL_HORIZONS"})
+    estimator = ("--estimator", {"required": True, "help": "e.g. xgboost"})
+    estimators = ("--estimators", {"default": "", "help": "separated by commas; default: AFTERBELL_ESTIMATORS"})
     trials = ("--trials", {"type": int, "help": "default: AFTERBELL_TRIALS"})
     commands: list[tuple[Callable[[argparse.Namespace], Any], str, Sequence[tuple[str, dict[str, Any]]]]] = [
         (migrate, "bring the warehouse up to date", []),
@@ -184,7 +203,8 @@ def parser() -> argparse.ArgumentParser:
         (validate, "check a delivery and take it in", [("ingest_id", {})]),
         (features, "bars to the feature store", one_night),
         (labels, "what came of every past row", one_night),
-        (train, "search and fit one candidate", [*one_night, horizon, trials]),
+        (learn, "let one estimator search and fit", [*one_night, estimator, horizons, trials]),
+        (train, "one candidate of what was learned", [*one_night, horizon, estimators, trials]),
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
         (promote, "carry a decision out", [("decision_id", {})]),
         (predict, "publish the night's predictions", one_night),

@@ -53,6 +53,7 @@ class XGBoost(Estimator):
     """
 
     name: ClassVar[str] = "xgboost"
+    packages: ClassVar[tuple[str, ...]] = ("xgboost",)
     defaults: ClassVar[Params] = {
         "rounds": 100,
         "max_depth": 3,

@@ -42,6 +42,8 @@ class Estimator(ABC):
     name: ClassVar[str]
     defaults: ClassVar[Params]
     """Conservative parameters: the first trial of every search."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What must be installed where a fitted one is loaded, beside numpy."""
     trial_share: ClassVar[float] = 1.0
     """How many trials it gets for each trial of a boosted model, because its own cost more (or less)."""
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ml.domain import Domain, Target
 from ml.equity import pricing, sessions
 from ml.equity.domain import equity
-from ml.equity.features.catalogue import SCALE_FEATURE
+from ml.equity.features.catalogue import REGIME_FEATURES, SCALE_FEATURE
 from ml.equity.features.sets import configured
 from ml.errors import SettingsError
 from ml.settings import Settings, settings
@@ -25,6 +25,7 @@ class Parts:
 
     matures_at: when the outcome of a prediction made at an instant is known.
     due: when the answers of the night after an instant should be out.
+    regime_features: what the weights of an ensemble's members may depend on.
     finish: adds the domain's own columns to finished predictions, given each entity's price.
     """
 
@@ -32,6 +33,7 @@ class Parts:
     feature_names: tuple[str, ...]
     feature_set_digest: str
     scale_feature: str
+    regime_features: tuple[str, ...]
     matures_at: Callable[[datetime, Target], datetime]
     due: Callable[[datetime], datetime]
     finish: Callable[[pd.DataFrame, pd.Series[float]], pd.DataFrame]
@@ -81,6 +83,7 @@ def _equity(settings: Settings) -> Parts:
         feature_set.names,
         feature_set.digest,
         SCALE_FEATURE,
+        tuple(name for name in REGIME_FEATURES if name in feature_set.names),
         matures_at,
         due,
         pricing.with_prices,

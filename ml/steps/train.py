@@ -49,7 +49,15 @@ class Learned:
     trials: int
 
 
-def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, trials: int | None = None) -> Keys:
+def run(
+    domain: str,
+    as_of: str,
+    known_at: str,
+    snapshot: str,
+    horizon: str,
+    estimators: list[str] | None = None,
+    trials: int | None = None,
+) -> Keys:
     """Make one candidate of what was learned; returns the night's keys with `horizon` and its `version`.
 
     Estimators that did not learn (failed, ran out of memory) are left out, and the version says so. Asking
@@ -61,7 +69,8 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, tri
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
-    runs = _runs(config, parts, registry, target, snapshot, trials or config.trials)
+    names = learn.estimators(estimators)
+    runs = _runs(config, parts, registry, [Asked(target, snapshot, name, trials or config.trials) for name in names])
     question = hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest()
     known = models.version_trained_for(warehouse, question)
     if known is None:
@@ -70,7 +79,7 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, tri
             with TemporaryDirectory() as folder:
                 learned = _read(registry, runs, Path(folder) / "studies")
                 registered = registry.register(
-                    _training(config, parts, target, night, snapshot, question, learned, Path(folder))
+                    _training(config, parts, target, night, snapshot, question, names, learned, Path(folder))
                 )
         models.record_version(warehouse, _version(registry, registered))
         known = models.version_trained_for(warehouse, question)
@@ -80,21 +89,19 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, tri
     return keys(night, snapshot=snapshot, horizon=horizon, version=str(known["version"]))
 
 
-def _runs(
-    config: Settings, parts: Parts, registry: Registry, target: Target, snapshot: str, trials: int
-) -> dict[str, str]:
+def _runs(config: Settings, parts: Parts, registry: Registry, questions: list[Asked]) -> dict[str, str]:
     """The MLflow runs of the estimators that learned, by the digests of their questions."""
     runs: dict[str, str] = {}
-    for estimator in config.estimators:
-        key = Asked(target, snapshot, estimator, trials).key(config, parts)
-        run_id = registry.study(target.model_name, key)
+    for asked in questions:
+        key = asked.key(config, parts)
+        run_id = registry.study(asked.target.model_name, key)
         if run_id is None:
-            log.warning("%s: %s has not learned and is left out", target.model_name, estimator)
+            log.warning("%s: %s has not learned and is left out", asked.target.model_name, asked.estimator)
         else:
             runs[key] = run_id
     if not runs:
         raise TrainingError(
-            f"none of {', '.join(config.estimators)} has learned {target.name}",
+            f"none of {', '.join(asked.estimator for asked in questions)} has learned",
             "at least one",
             "Look at the logs of the tasks `learn`; run them again, then this one",
         )
@@ -127,6 +134,7 @@ def _training(
     night: Night,
     snapshot: str,
     question: str,
+    names: list[str],
     learned: list[Learned],
     folder: Path,
 ) -> Training:
@@ -140,7 +148,7 @@ def _training(
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
     model = assemble(recipe, fitted, rows.dataset, seen, oof)
-    record = _record(config, target, night, snapshot, question, model, learned, oof)
+    record = _record(target, night, snapshot, question, model, names, learned, oof)
     files, artifacts = folder / "model", folder / "evidence"
     artifacts.mkdir()
     model.save(files)
@@ -168,18 +176,17 @@ def _finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Ev
 
 
 def _record(
-    config: Settings,
     target: Target,
     night: Night,
     snapshot: str,
     question: str,
     model: Model,
+    names: list[str],
     learned: list[Learned],
     oof: pd.DataFrame,
 ) -> dict[str, Any]:
     """The version's row in the warehouse, but for its number and run, as JSON."""
     recipe = model.recipe
-    names = {each.member.estimator for each in learned}
     return {
         "domain": target.domain,
         "target": target.name,
@@ -196,7 +203,7 @@ def _record(
         "train_rows": model.n_rows,
         "trials": sum(each.trials for each in learned),
         "scores": scores(oof),
-        "left_out": sorted(set(config.estimators) - names),
+        "left_out": [name for name in names if name not in {each.member.estimator for each in learned}],
         "code_commit": code_commit(),
     }
 
@@ -206,8 +213,13 @@ def _version(registry: Registry, registered: Registered) -> models.ModelVersion:
     instants = {
         name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
     }
-    known = {name: value for name, value in record.items() if name != "left_out"}
-    return models.ModelVersion(**{**known, **instants, "version": registered.version, "run_id": registered.run_id})
+    return models.ModelVersion(**{**record, **instants, "version": registered.version, "run_id": registered.run_id})
+
+
+def _packages(recipe: Recipe) -> tuple[str, ...]:
+    """What a process needs to load the model, beside this repository."""
+    own = (package for name in recipe.estimators for package in estimator_class(name).packages)
+    return tuple(sorted({"numpy", "pandas", "scikit-learn", "scipy", *own}))
 
 
 def _iso(instant: Any) -> str:

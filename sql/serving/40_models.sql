@@ -38,7 +38,8 @@ select
     m.feature_set_digest,
     m.code_commit,
     m.run_id as mlflow_run_id,
-    m.trained_at
+    m.trained_at,
+    m.left_out
 from lifecycle.model_versions m
 left join current_champion c on c.domain = m.domain and c.target = m.target and c.to_version = m.version
 left join judged j on j.domain = m.domain and j.target = m.target and j.candidate_version = m.version;

@@ -37,6 +37,8 @@ def _night(environment: dict[str, str]) -> list[Step]:
     ingest = run(environment, "ingest", "ingest")
     steps = [ingest, run(environment, "validate", "validate", ingest.keys["ingest_id"])]
     steps += [run(environment, step, step) for step in ("features", "labels")]
+    for estimator in settings().estimators:
+        steps.append(run(environment, f"learn {estimator}", "learn", "--estimator", estimator))
     for horizon in settings().horizons:
         trained = run(environment, f"train {horizon}", "train", "--horizon", horizon)
         version = trained.keys["version"]

@@ -15,7 +15,7 @@ from ml.equity.features.declared import (
 )
 from ml.equity.features.feature import Feature, FeatureSet
 
-__all__ = ["CATEGORIES", "DEFAULT_SET", "SCALE_FEATURE", "Feature", "FeatureSet"]
+__all__ = ["CATEGORIES", "DEFAULT_SET", "REGIME_FEATURES", "SCALE_FEATURE", "Feature", "FeatureSet"]
 
 CATEGORIES = (
     *("price", "indicator", "volume", "time", "volatility", "statistical", "pattern", "market", "cross_sectional"),
@@ -23,6 +23,9 @@ CATEGORIES = (
 
 SCALE_FEATURE = "vol_cc_20"
 """The feature that intervals are scaled by: one session's standard deviation of log returns."""
+
+REGIME_FEATURES = ("market_vol_20", "market_return_20", "vol_cc_20")
+"""What the weights of an ensemble's members may depend on, as far as a set has them."""
 
 DEFAULT_SET = FeatureSet(
     "daily",

@@ -37,6 +37,7 @@ class ModelVersion:
     train_rows: int
     trials: int
     scores: Mapping[str, Any]
+    left_out: list[str]
     code_commit: str
 
 
