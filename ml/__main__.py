@@ -83,7 +83,7 @@ def learn(a: argparse.Namespace) -> Any:
 
     night = labels.run(**features.run(**_night(a)))
     asked = domains.horizons(a.domain, _listed(a.horizons))
-    return learn.run(**night, estimator=a.estimator, horizons=asked, trials=a.trials)
+    return learn.run(**night, estimator=a.estimator, horizons=asked, trials=a.trials, worker=a.worker)
 
 
 def train(a: argparse.Namespace) -> Any:
@@ -123,9 +123,9 @@ def night(a: argparse.Namespace) -> Any:
         logging.getLogger(__name__).info("%s", nobody)
     horizons = domains.horizons(known["domain"], None)
     for estimator in learn.estimators(None):
-        learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials)
+        learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials, worker=0)
     for horizon in horizons:
-        candidate = train.run(**seen, horizon=horizon, trials=a.trials)
+        candidate = train.run(**seen, horizon=horizon, estimators=None, trials=a.trials)
         promote.run(compare.run(**candidate)["decision_id"])
     return predict.run(**seen)
 
@@ -194,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
     ]
     horizon = ("--horizon", {"required": True, "help": "1d, 5d or 20d"})
     horizons = ("--horizons", {"default": "", "help": "separated by commas; default: AFTERBELL_HORIZONS"})
+    worker = ("--worker", {"type": int, "default": 0, "help": "another number for each process that shares a search"})
     estimator = ("--estimator", {"required": True, "help": "e.g. xgboost"})
     estimators = ("--estimators", {"default": "", "help": "separated by commas; default: AFTERBELL_ESTIMATORS"})
     trials = ("--trials", {"type": int, "help": "default: AFTERBELL_TRIALS"})
@@ -203,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
         (validate, "check a delivery and take it in", [("ingest_id", {})]),
         (features, "bars to the feature store", one_night),
         (labels, "what came of every past row", one_night),
-        (learn, "let one estimator search and fit", [*one_night, estimator, horizons, trials]),
+        (learn, "let one estimator search and fit", [*one_night, estimator, horizons, trials, worker]),
         (train, "one candidate of what was learned", [*one_night, horizon, estimators, trials]),
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
         (promote, "carry a decision out", [("decision_id", {})]),

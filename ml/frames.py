@@ -193,10 +193,27 @@ OUT_OF_FOLD = Contract(
 
 FORECAST = Contract(
     "forecast",
-    {"entity": TEXT, "p_up": REAL, "expected": REAL, "lower": REAL, "upper": REAL},
+    {
+        "entity": TEXT,
+        "p_up": REAL,
+        "expected": REAL,
+        "lower": REAL,
+        "upper": REAL,
+        "lower_95": REAL,
+        "upper_95": REAL,
+        "target_probability": REAL,
+        "stop": REAL,
+        "risk_score": REAL,
+        "similar_share_up": REAL,
+        "similar_dates": "int64",
+        "dissimilarity": REAL,
+        "is_outlier": "bool",
+        "members": TEXT,
+    },
     key=("entity",),
 )
-"""A model's word on one instant: probability of a rise, expected value, central interval."""
+"""A model's word on one instant: probability of a rise, expected value, central intervals (80 % and 95 %), and what
+helps to weigh it. members: each one's share in the answer, as JSON."""
 
 PREDICTIONS = Contract(
     "predictions",
@@ -212,10 +229,21 @@ PREDICTIONS = Contract(
         "expected_return": REAL,
         "return_lower": REAL,
         "return_upper": REAL,
+        "return_lower_95": REAL,
+        "return_upper_95": REAL,
+        "return_stop": REAL,
         "price": REAL,
         "price_target": REAL,
         "price_lower": REAL,
         "price_upper": REAL,
+        "price_stop": REAL,
+        "target_probability": REAL,
+        "risk_score": REAL,
+        "similar_share_up": REAL,
+        "similar_dates": "int64",
+        "dissimilarity": REAL,
+        "is_outlier": "bool",
+        "members": TEXT,
     },
     key=("target", "entity"),
 )

@@ -8,9 +8,9 @@ from ml.errors import FrameError
 
 
 def with_prices(predictions: pd.DataFrame, price: pd.Series) -> pd.DataFrame:
-    """`predictions` with price, price_target, price_lower and price_upper added.
+    """`predictions` with price, price_target, price_lower, price_upper and price_stop added.
 
-    predictions: has `entity` and the simple returns `expected_return`, `return_lower`, `return_upper`
+    predictions: has `entity` and the simple returns `expected_return`, `return_lower`, `return_upper`, `return_stop`
     price: last raw close per entity (the index holds the entities)
 
     The target is price x (1 + return). Returns include dividends, so a target is what one share and
@@ -29,4 +29,5 @@ def with_prices(predictions: pd.DataFrame, price: pd.Series) -> pd.DataFrame:
         price_target=last * (1.0 + predictions["expected_return"]),
         price_lower=last * (1.0 + predictions["return_lower"]),
         price_upper=last * (1.0 + predictions["return_upper"]),
+        price_stop=last * (1.0 + predictions["return_stop"]),
     )

@@ -96,7 +96,7 @@ class XGBoost(Estimator):
     @classmethod
     def tried(cls, data: Quantised, test: Sample, params: Params, seed: int, threads: int) -> Tried:
         X = test.X
-        unseen = xgb.QuantileDMatrix(X, test.up.astype(np.float32), ref=data.matrix, nthread=threads)
+        unseen = xgb.QuantileDMatrix(X, test.up.astype(np.float32), max_bin=MAX_BIN, ref=data.matrix, nthread=threads)
         booster = _fit_event(data, {**params, "rounds": MOST_ROUNDS}, seed, threads, unseen)
         stop = int(booster.best_iteration) + 1
         p_up = np.asarray(booster.inplace_predict(X, iteration_range=(0, stop)), dtype=np.float64)

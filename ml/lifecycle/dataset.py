@@ -14,7 +14,7 @@ from ml.domain import Target
 from ml.errors import FrameError, TrainingError
 from ml.estimators.panel import Codes, Flags, Matrix, Panel, Sample, Vector
 from ml.frames import LABELS, check_features
-from ml.lifecycle.weights import of_mean_one, uniqueness
+from ml.lifecycle.weights import mean_one, uniqueness
 
 Instants = npt.NDArray[np.datetime64]
 
@@ -94,7 +94,7 @@ class Dataset:
         at = self.rows(dates)
         if most_rows is not None and at.size > most_rows:
             at = np.sort(np.random.default_rng(seed).choice(at, most_rows, replace=False))
-        return Sample(self.panel, at, self.value[at], of_mean_one(self.weight[at]))
+        return Sample(self.panel, at, self.value[at], mean_one(self.weight[at]))
 
 
 def build(features: pd.DataFrame, labels: pd.DataFrame, target: Target, names: tuple[str, ...]) -> Dataset:

@@ -16,10 +16,14 @@ from ml.estimators.interface import Estimator
 from ml.estimators.panel import Codes, Matrix, Panel, Vector, rows_of
 from ml.estimators.registry import estimator_class
 from ml.frames import FORECAST, check_features
+from ml.lifecycle import dissimilarity, prediction
+from ml.lifecycle.calibration import Reliability, reliability
 from ml.lifecycle.dataset import Dataset, finite_or_missing
+from ml.lifecycle.dissimilarity import MOST_ROWS, Dissimilarity
 from ml.lifecycle.ensembles import Members
-from ml.lifecycle.intervals import Intervals, calibrate, dispersion, typical
+from ml.lifecycle.intervals import Intervals, calibrate
 from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.scale import dispersion, typical
 from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.training import Evidence
 
@@ -33,15 +37,19 @@ MEMBERS_DIRECTORY = "members"
 class Model:
     """What a recipe became on one window of rows.
 
-    fitted: the members' estimators, in the recipe's order. trained_from, trained_until: first and last ts
-    of the rows with known outcomes (datetime64[us], UTC); n_rows: how many those are. typical_scale: the
-    dispersion of a row whose own is unusable.
+    fitted: the members' estimators, in the recipe's order. reliability: what came when so much was said, out of
+    fold. familiar: what training rows looked like. risks: percentiles of their dispersions. typical_scale: the
+    dispersion of a row whose own is unusable. trained_from, trained_until: first and last ts of the rows with
+    known outcomes (datetime64[us], UTC); n_rows: how many those are.
     """
 
     recipe: Recipe
     fitted: tuple[Estimator, ...]
     second: SecondLevel
     intervals: Intervals
+    reliability: Reliability
+    familiar: Dissimilarity
+    risks: tuple[float, ...]
     typical_scale: float
     trained_from: np.datetime64
     trained_until: np.datetime64
@@ -66,9 +74,29 @@ class Model:
         panel, entity = self._panel(features)
         at = np.flatnonzero(panel.period == panel.period.max()) if len(panel) else np.empty(0, np.int64)
         scale = self._scale(panel, at)
-        p_up, expected = self.second.answer(self._members(panel, at, scale))
+        members = self._members(panel, at, scale)
+        p_up, expected = self.second.answer(members)
         forecast = pd.DataFrame({"entity": entity[at], "p_up": p_up, "expected": expected})
-        return FORECAST.check(FORECAST.cast(forecast.assign(**self.intervals.around(expected, scale))))
+        forecast = forecast.assign(**self.intervals.around(expected, scale))
+        forecast = self._judged(forecast, scale, rows_of(panel.X, at))
+        forecast["members"] = _shares(members.names, self.second.combiner.weights(members))
+        return FORECAST.check(FORECAST.cast(forecast))
+
+    def _judged(self, forecast: pd.DataFrame, scale: Vector, X: Matrix) -> pd.DataFrame:
+        """What a reader needs to weigh the answer: target and stop, risk, evidence, and how unusual the row is."""
+        p_up, expected = forecast["p_up"].to_numpy(), forecast["expected"].to_numpy()
+        spread = prediction.dispersion(forecast["lower"].to_numpy(), forecast["upper"].to_numpy())
+        seen = prediction.confidence_evidence(p_up, self.reliability)
+        strange = self.familiar.score(X)
+        return forecast.assign(
+            target_probability=prediction.target_probability(p_up, expected, scale, self.intervals),
+            stop=prediction.stop(p_up, spread),
+            risk_score=prediction.risk_score(scale, self.risks),
+            similar_share_up=seen["share_up"].to_numpy(),
+            similar_dates=seen["dates"].to_numpy(),
+            dissimilarity=strange,
+            is_outlier=self.familiar.is_outlier(strange),
+        )
 
     def _members(self, panel: Panel, at: Codes, scale: Vector) -> Members:
         said = [estimator.predict(panel, at) for estimator in self.fitted]
@@ -120,6 +148,9 @@ class Model:
             "recipe_digest": self.recipe.digest,
             "second_level": self.second.to_document(),
             "intervals": self.intervals.to_document(),
+            "reliability": self.reliability.to_document(),
+            "familiar": self.familiar.to_document(),
+            "risks": self.risks,
             "typical_scale": self.typical_scale,
             "trained_from": str(self.trained_from),
             "trained_until": str(self.trained_until),
@@ -145,6 +176,9 @@ class Model:
             ),
             second=SecondLevel.from_document(field(document, "second_level")),
             intervals=Intervals.from_document(field(document, "intervals")),
+            reliability=Reliability.from_document(field(document, "reliability")),
+            familiar=Dissimilarity.from_document(field(document, "familiar")),
+            risks=tuple(field(document, "risks")),
             typical_scale=float(field(document, "typical_scale")),
             trained_from=np.datetime64(field(document, "trained_from"), "us"),
             trained_until=np.datetime64(field(document, "trained_until"), "us"),
@@ -157,14 +191,27 @@ def assemble(
 ) -> Model:
     """The model that serves: members fitted on everything, a second level that has learned from all their answers,
     intervals from the residuals of the recipe's own out-of-fold answers."""
-    scale = dataset.X[dataset.known, recipe.feature_names.index(recipe.scale_feature)] if recipe.scale_feature else None
+    drawn = dataset.sample(dataset.dates, MOST_ROWS, recipe.seed).X
+    column = recipe.feature_names.index(recipe.scale_feature) if recipe.scale_feature else None
+    usual = 1.0 if column is None else typical(drawn[:, column].astype(np.float64))
+    scale = np.ones(len(drawn)) if column is None else dispersion(drawn[:, column].astype(np.float64), usual)
     return Model(
         recipe=recipe,
         fitted=tuple(fitted[name] for name in recipe.estimators),
         second=SecondLevel.fitted(recipe, seen.members),
         intervals=calibrate(oof),
-        typical_scale=1.0 if scale is None else typical(scale.astype(np.float64)),
+        reliability=reliability(oof["p_up"].to_numpy(), (oof["value"] > 0).to_numpy(), oof["ts"]),
+        familiar=dissimilarity.fit(drawn, recipe.seed),
+        risks=prediction.percentiles(scale),
+        typical_scale=usual,
         trained_from=dataset.dates[0],
         trained_until=dataset.dates[-1],
         n_rows=dataset.known.size,
     )
+
+
+def _shares(names: tuple[str, ...], weights: Vector) -> list[str]:
+    """Each row's shares of the members in its answer, as JSON."""
+    return [
+        json.dumps({name: round(share, 4) for name, share in zip(names, row, strict=True)}) for row in weights.tolist()
+    ]

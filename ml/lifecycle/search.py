@@ -117,7 +117,7 @@ def _objective(kind: type[Estimator], folds: list[_PreparedFold], seed: int, thr
         except optuna.TrialPruned:
             raise
         except Exception as error:
-            trial.set_user_attr(ERROR, f"{type(error).__name__}: {error}")
+            trial.set_user_attr(ERROR, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
             raise
 
     return objective

@@ -9,7 +9,6 @@ from ml.estimators.panel import Vector
 from ml.lifecycle import calibration, ensembles
 from ml.lifecycle.calibration import Calibrator
 from ml.lifecycle.ensembles import Combiner, Members
-from ml.lifecycle.metrics import date_weights
 from ml.lifecycle.recipe import Recipe
 
 
@@ -25,7 +24,7 @@ class SecondLevel:
         """Learned from answers with their outcomes; every date counts alike."""
         combiner = ensembles.fit(recipe.combiner, members)
         p_up, _ = combiner.combine(members)
-        calibrator = calibration.fit(recipe.calibrator, p_up, members.up, date_weights(members.ts))
+        calibrator = calibration.fit(recipe.calibrator, p_up, members.up, members.evidence)
         return cls(combiner, calibrator)
 
     def answer(self, members: Members) -> tuple[Vector, Vector]:

@@ -51,7 +51,8 @@ def last_sessions(store: Store, folder: str, snapshot: str, sessions: int) -> pd
         if len(instants) >= sessions:
             break
     rows = pd.concat(frames, ignore_index=True)
-    return rows[rows["ts"] >= sorted(instants)[-sessions:][0]].reset_index(drop=True)
+    last: pd.DataFrame = rows[rows["ts"] >= sorted(instants)[-sessions:][0]]
+    return last.reset_index(drop=True)
 
 
 def adjusted(store: Store, domain: str, snapshot: str) -> pd.DataFrame:

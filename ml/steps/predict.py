@@ -27,6 +27,13 @@ from ml.steps.night import Keys, keys, parse
 log = logging.getLogger(__name__)
 
 
+RETURNS = {
+    "expected": "expected_return",
+    **{name: f"return_{name}" for name in ("lower", "upper", "lower_95", "upper_95", "stop")},
+}
+"""What a forecast's values are called where they are returns."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """The version that serves a target, and whether its skill was proven when it was promoted."""
@@ -142,10 +149,9 @@ def _predictions(
 
 def _finished(registry: Registry, parts: Parts, champion: Champion, recent: _Recent, night: Night) -> pd.DataFrame:
     forecast = registry.forecast(champion.target.model_name, champion.version, recent)
-    returns = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
     return (
         finish(forecast)
-        .rename(columns=returns)
+        .rename(columns=RETURNS)
         .assign(
             target=champion.target.name,
             matures_at=parts.matures_at(night.as_of, champion.target),

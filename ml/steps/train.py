@@ -23,10 +23,10 @@ from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
+from ml.lifecycle.choice import Choice, choose
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.second_level import chosen
 from ml.lifecycle.training import Answers, Evidence, blocks, evidence, out_of_fold
 from ml.settings import Settings, settings
 from ml.steps import domains, learn, material
@@ -142,7 +142,7 @@ def _training(
     draft = learn.recipe(config, parts, target, tuple(each.member for each in learned))
     asked = blocks(draft, rows.dataset, rows.folds)
     seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
-    choice = chosen(seen.inner.members)
+    choice = choose(seen.inner.members)
     log.info("%s: %s", target.name, choice.reason)
     recipe, seen = _finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
@@ -162,6 +162,7 @@ def _training(
         artifacts=artifacts,
         feature_names=parts.feature_names,
         packages=_packages(recipe),
+        lookback=model.lookback,
         params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
         metrics={**record["scores"], **_coverages(model)},
         tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
@@ -214,6 +215,11 @@ def _version(registry: Registry, registered: Registered) -> models.ModelVersion:
         name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
     }
     return models.ModelVersion(**{**record, **instants, "version": registered.version, "run_id": registered.run_id})
+
+
+def _coverages(model: Model) -> dict[str, float]:
+    stated = zip(model.intervals.coverages, model.intervals.measured, strict=True)
+    return {f"coverage_of_{coverage:.0%}".rstrip("%"): measured for coverage, measured in stated}
 
 
 def _packages(recipe: Recipe) -> tuple[str, ...]:

@@ -10,8 +10,19 @@ create temporary table incoming_predictions (
     expected_return double precision,
     return_lower double precision,
     return_upper double precision,
+    return_lower_95 double precision,
+    return_upper_95 double precision,
+    return_stop double precision,
     price double precision,
     price_target double precision,
     price_lower double precision,
-    price_upper double precision
+    price_upper double precision,
+    price_stop double precision,
+    target_probability double precision,
+    risk_score double precision,
+    similar_share_up double precision,
+    similar_dates bigint,
+    dissimilarity double precision,
+    is_outlier boolean,
+    members jsonb
 ) on commit drop;

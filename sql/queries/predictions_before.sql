@@ -6,7 +6,7 @@ with previous as (
     order by as_of desc, publication_id desc
     limit 1
 )
-select q.*
+select q.entity, q.target, q.p_up
 from lifecycle.predictions q
 join previous using (publication_id)
 order by q.target, q.entity;

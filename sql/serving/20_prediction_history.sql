@@ -23,6 +23,17 @@ select
     q.publication_id,
     p.is_final,
     p.is_stale,
-    p.is_replay
+    p.is_replay,
+    q.return_lower_95,
+    q.return_upper_95,
+    q.return_stop,
+    q.price_stop,
+    q.target_probability,
+    q.risk_score,
+    q.similar_share_up,
+    q.similar_dates,
+    q.dissimilarity,
+    q.is_outlier,
+    q.members
 from lifecycle.predictions q
 join serving.publications p using (publication_id);

@@ -30,7 +30,18 @@ select
     l.known_at as data_cutoff,
     l.published_at,
     coalesce(a.last_attempt > l.as_of, false) or coalesce(now() > l.expires_at, false) as is_stale,
-    l.expires_at is null as is_replay
+    l.expires_at is null as is_replay,
+    q.return_lower_95,
+    q.return_upper_95,
+    q.return_stop,
+    q.price_stop,
+    q.target_probability,
+    q.risk_score,
+    q.similar_share_up,
+    q.similar_dates,
+    q.dissimilarity,
+    q.is_outlier,
+    q.members
 from latest l
 join lifecycle.predictions q using (publication_id)
 left join attempts a on a.domain = l.domain;

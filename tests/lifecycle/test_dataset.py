@@ -32,20 +32,43 @@ def test_rows_meet_by_entity_and_instant_for_one_target_only() -> None:
     left = features([("A", 0, 1, 10), ("B", 0, 2, 20), ("A", 1, 3, 30), ("B", 1, 4, 40), ("A", 9, 5, 50)])
     right = pd.concat([labels([("A", 0, 0.5), ("A", 1, 0.0), ("B", 1, -1.0)]), labels([("B", 0, 9.0)], "5d")])
     built = build(left, right.reset_index(drop=True), TARGET, ("a", "b"))
-    assert built.entity.tolist() == ["A", "A", "B"]
-    assert built.ts.tolist() == [d.to_pydatetime().replace(tzinfo=None) for d in (DAYS[0], DAYS[1], DAYS[1])]
-    assert built.matures_at.tolist() == [d.to_pydatetime().replace(tzinfo=None) for d in (DAYS[2], DAYS[3], DAYS[3])]
-    np.testing.assert_array_equal(built.X, np.array([[1, 10], [3, 30], [4, 40]], dtype="float32"))
-    assert built.value.tolist() == [0.5, 0.0, -1.0]
-    assert built.up.tolist() == [True, False, False]
+    assert built.entity.tolist() == ["A", "B", "A", "B", "A"]
+    assert built.known.tolist() == [0, 2, 3]
+    days = DAYS.to_numpy(dtype="datetime64[us]")
+    assert built.ts.tolist() == days[[0, 0, 1, 1, 9]].tolist()
+    assert built.matures_at[built.known].tolist() == days[[2, 3, 3]].tolist()
+    np.testing.assert_array_equal(built.X, np.array([[1, 10], [2, 20], [3, 30], [4, 40], [5, 50]], dtype="float32"))
+    np.testing.assert_array_equal(built.value, [0.5, NAN, 0.0, -1.0, NAN])
     assert built.X.dtype == np.float32
+
+
+def test_a_row_without_a_label_is_the_past_of_later_ones() -> None:
+    left = features([("A", 0, 1, 1), ("A", 1, 2, 2), ("A", 3, 3, 3), ("B", 3, 4, 4)])
+    built = build(left, labels([("A", 0, 0.5), ("A", 3, 0.5)]), TARGET, ("a", "b"))
+    sample = built.sample(built.dates)
+    assert sample.at.tolist() == [0, 2]
+    # Day 2 is no instant of the panel, so nobody has a gap there.
+    assert built.panel.windows(sample.at, 3).tolist() == [[-1, -1, 0], [0, 1, 2]]
+
+
+def test_a_sample_is_a_seeded_draw_weighted_by_uniqueness() -> None:
+    rows = [("A", day, 1.0, 1.0) for day in range(10)]
+    built = build(features(rows), labels([("A", day, 1.0) for day in range(8)]), TARGET, ("a", "b"))
+    whole = built.sample(built.dates)
+    # Each label lives in two periods; all but the first and the last share both with a neighbour.
+    assert whole.weight.tolist() == pytest.approx(np.array([0.75, *[0.5] * 6, 0.75]) / 0.5625)
+    drawn = built.sample(built.dates, 3, seed=4)
+    assert drawn.at.tolist() == built.sample(built.dates, 3, seed=4).at.tolist()
+    assert drawn.at.tolist() != built.sample(built.dates, 3, seed=5).at.tolist()
+    assert len(drawn) == 3
+    assert drawn.weight.mean() == pytest.approx(1)
 
 
 def test_infinite_features_become_missing_and_rows_without_any_finite_feature_go() -> None:
     rows = [("A", day, 1.0, 1.0) for day in range(8)]
     left = features([*rows, ("A", 8, np.inf, NAN), ("A", 9, -np.inf, 2.0)])
     built = build(left, labels([("A", day, 1.0) for day in range(10)]), TARGET, ("a", "b"))
-    assert len(built) == 9
+    assert len(built) == built.known.size == 9
     assert np.isnan(built.X[-1, 0])
     assert built.X[-1, 1] == 2.0
 
@@ -58,7 +81,7 @@ def test_losing_more_labels_than_the_budget_is_an_error() -> None:
 
 def test_labels_outside_the_features_span_cost_nothing() -> None:
     left = features([("A", 8, 1, 1), ("A", 9, 1, 1)])
-    assert len(build(left, labels([("A", day, 1.0) for day in range(10)]), TARGET, ("a", "b"))) == 2
+    assert build(left, labels([("A", day, 1.0) for day in range(10)]), TARGET, ("a", "b")).known.size == 2
 
 
 def test_labels_that_are_not_finite_are_refused() -> None:
@@ -84,9 +107,10 @@ def test_the_join_equals_pandas_merge(keys: set[tuple[str, int]]) -> None:
             build(left, right, TARGET, ("a", "b"))
         return
     built = build(left, right, TARGET, ("a", "b"))
-    assert built.entity.tolist() == reference["entity"].tolist()
-    np.testing.assert_array_equal(built.X, reference[["a", "b"]].to_numpy())
-    np.testing.assert_array_equal(built.value, reference["value"])
+    assert built.entity[built.known].tolist() == reference["entity"].tolist()
+    np.testing.assert_array_equal(built.X[built.known], reference[["a", "b"]].to_numpy())
+    np.testing.assert_array_equal(built.value[built.known], reference["value"])
+    np.testing.assert_array_equal(built.X, left[["a", "b"]].to_numpy())
 
 
 def ragged() -> Dataset:
@@ -110,8 +134,10 @@ def test_dates_and_their_latest_maturities() -> None:
 def test_rows_of_dates(days: list[int], expected: list[int]) -> None:
     dataset = ragged()
     found = dataset.rows(DAYS[days].to_numpy(dtype="datetime64[us]"))
-    assert np.arange(6)[found].tolist() == expected
+    assert found.tolist() == expected
 
 
-def test_neighbouring_dates_are_a_slice_so_that_nothing_is_copied() -> None:
-    assert ragged().rows(ragged().dates[1:]) == slice(2, 6)
+def test_features_of_neighbouring_dates_are_a_view_so_that_nothing_is_copied() -> None:
+    dataset = ragged()
+    assert np.shares_memory(dataset.sample(dataset.dates[1:]).X, dataset.X)
+    assert not np.shares_memory(dataset.sample(dataset.dates[[0, 2]]).X, dataset.X)

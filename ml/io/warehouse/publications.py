@@ -26,11 +26,11 @@ class Published:
 
 
 def previous_predictions(warehouse: Warehouse, night: Night) -> pd.DataFrame | None:
-    """The final predictions of the last night before this one; None when there is none."""
+    """entity, target and p_up of the final predictions of the last night before this one; None when there is none."""
     rows = warehouse.rows("predictions_before", {"domain": night.domain, "as_of": night.as_of})
     if not rows:
         return None
-    return frames.PREDICTIONS.cast(pd.DataFrame(rows)[list(COLUMNS)])
+    return pd.DataFrame(rows)
 
 
 def publish(
