@@ -20,7 +20,16 @@ from ml.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
-HORIZONS = {"1d": 1, "5d": 5, "20d": 20}
+HORIZONS = {"1d": 1, "5d": 5, "20d": 20, "60d": 60}
+"""What can be predicted: the name of each horizon and its sessions."""
+OTHER_NAMES = {"1w": "5d", "1m": "20d", "3m": "60d"}
+"""What people may type instead of a horizon's name; nothing but names of HORIZONS is written anywhere."""
+
+
+def horizon_name(typed: str) -> str:
+    """The name in HORIZONS of what was typed: `1w` is `5d`. Anything unknown stays as it is, for its own error."""
+    return OTHER_NAMES.get(typed, typed)
+
 
 
 class Settings(BaseSettings):
@@ -65,7 +74,7 @@ class Settings(BaseSettings):
     keep_exports: int = Field(default=20, ge=1)
 
     # models
-    horizons: Annotated[tuple[str, ...], NoDecode] = tuple(HORIZONS)
+    horizons: Annotated[tuple[str, ...], NoDecode] = ("1d", "5d", "20d")
     trials: int = Field(default=20, ge=1)
     search_seconds: int = Field(default=600, ge=1)
     threads: int = Field(default=2, ge=1)
@@ -93,11 +102,12 @@ class Settings(BaseSettings):
 
     @field_validator("horizons")
     @classmethod
-    def _known_horizons(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [h for h in value if h not in HORIZONS]
-        if unknown or not value:
+    def _names_of_horizons(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(horizon_name(typed) for typed in value))
+        unknown = [name for name in names if name not in HORIZONS]
+        if unknown or not names:
             raise ValueError(f"horizons {unknown or 'none'}: choose from {', '.join(HORIZONS)}")
-        return value
+        return names
 
     @property
     def store_root(self) -> Path | str:

@@ -60,7 +60,7 @@ def test_a_short_history_shrinks_every_block_by_the_same_factor() -> None:
     assert SplitPlan(embargo=5).shrunk(9999) == SplitPlan(embargo=5)
 
 
-@pytest.mark.parametrize(("embargo", "minimum"), [(1, 280), (5, 280), (20, 560)])
+@pytest.mark.parametrize(("embargo", "minimum"), [(1, 280), (5, 280), (20, 560), (60, 1680)])
 def test_the_shortest_history_that_carries_a_plan(embargo: int, minimum: int) -> None:
     assert SplitPlan(embargo=embargo).shrunk(minimum).outer_dates == max(20, 2 * embargo)
     with pytest.raises(TrainingError, match=f"about {minimum} dates"):
