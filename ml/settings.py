@@ -11,11 +11,12 @@ import os
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ml.domain import Label, Score
 from ml.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,6 +31,10 @@ def horizon_name(typed: str) -> str:
     """The name in HORIZONS of what was typed: `1w` is `5d`. Anything unknown stays as it is, for its own error."""
     return OTHER_NAMES.get(typed, typed)
 
+
+RETURNS: dict[str, Label] = dict.fromkeys(HORIZONS, "return")
+LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
+"""What a target learns and is judged by unless it declares otherwise."""
 
 
 class Settings(BaseSettings):
@@ -75,6 +80,8 @@ class Settings(BaseSettings):
 
     # models
     horizons: Annotated[tuple[str, ...], NoDecode] = ("1d", "5d", "20d")
+    labels: Annotated[dict[str, Label], NoDecode] = RETURNS
+    scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
     trials: int = Field(default=20, ge=1)
     search_seconds: int = Field(default=600, ge=1)
     threads: int = Field(default=2, ge=1)
@@ -109,6 +116,16 @@ class Settings(BaseSettings):
             raise ValueError(f"horizons {unknown or 'none'}: choose from {', '.join(HORIZONS)}")
         return names
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _label_of_each(cls, value: object) -> object:
+        return RETURNS | _per_horizon(value, get_args(Label)) if isinstance(value, str) else value
+
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _score_of_each(cls, value: object) -> object:
+        return LOG_LOSSES | _per_horizon(value, get_args(Score)) if isinstance(value, str) else value
+
     @property
     def store_root(self) -> Path | str:
         """Where the Parquet store lives: an absolute path, or the URL of a folder in an object store."""
@@ -134,6 +151,20 @@ class Settings(BaseSettings):
         if self.mlflow_uri is None:
             raise SettingsError("no AFTERBELL_MLFLOW_URI", "the address of an MLflow server", _START_OR_SET)
         return self.mlflow_uri
+
+
+def _per_horizon(value: str, choices: tuple[str, ...]) -> dict[str, str]:
+    """What `20d=barrier, 1w=scaled` chooses, by the horizons' own names."""
+    chosen: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        typed, _, choice = (word.strip() for word in part.partition("="))
+        name = horizon_name(typed)
+        if name not in HORIZONS or choice not in choices or name in chosen:
+            raise ValueError(
+                f"{part!r}: write a horizon ({', '.join(HORIZONS)}), each once, then = and one of {', '.join(choices)}"
+            )
+        chosen[name] = choice
+    return chosen
 
 
 _START_OR_SET = "Start the embedded stack (make run) or set it in the environment"

@@ -59,6 +59,10 @@ def test_the_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
         ("AFTERBELL_PROVIDER", "bloomberg", ["'sample'", "'files'", "'polygon'"]),
         ("AFTERBELL_HORIZONS", "1d,3d", ["1d", "5d", "20d", "60d"]),
         ("AFTERBELL_HORIZONS", "", ["1d", "5d", "20d", "60d"]),
+        ("AFTERBELL_LABELS", "5d=triangle", ["return, scaled, barrier"]),
+        ("AFTERBELL_LABELS", "barrier", ["1d, 5d, 20d, 60d"]),
+        ("AFTERBELL_SCORES", "2d=brier", ["1d, 5d, 20d, 60d"]),
+        ("AFTERBELL_SCORES", "5d=brier, 1w=rank_ic", ["each once"]),
         ("AFTERBELL_TRIALS", "none", ["integer"]),
         ("AFTERBELL_AIRFLOW_PORT", "70000", ["65535"]),
     ],
@@ -85,6 +89,13 @@ def test_a_horizon_typed_by_another_name_is_known_by_its_own_alone(
 ) -> None:
     monkeypatch.setenv("AFTERBELL_HORIZONS", typed)
     assert settings().horizons == names
+
+
+def test_horizons_that_are_not_named_keep_their_label_and_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_LABELS", "1m=barrier, 5d = scaled")
+    monkeypatch.setenv("AFTERBELL_SCORES", "60d=rank_ic")
+    assert settings().labels == {"1d": "return", "5d": "scaled", "20d": "barrier", "60d": "return"}
+    assert settings().scores == {"1d": "log_loss", "5d": "log_loss", "20d": "log_loss", "60d": "rank_ic"}
 
 
 def test_every_other_name_means_a_horizon() -> None:

@@ -78,7 +78,7 @@ def _equity(settings: Settings) -> Parts:
         return pd.Timestamp(sessions.next_close(calendar, pd.Timestamp(as_of))).to_pydatetime() + delay
 
     return Parts(
-        equity(settings.horizons),
+        equity(settings.horizons, settings.labels, settings.scores),
         feature_set.names,
         feature_set.digest,
         SCALE_FEATURE,
