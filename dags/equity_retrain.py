@@ -17,7 +17,7 @@ from airflow.sdk import Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
-from ml.settings import HORIZONS
+from ml.settings import HORIZONS, OTHER_NAMES
 from night_form import NIGHT_FORM
 
 HORIZON_LABEL = "{{ horizon_shown }}"
@@ -39,10 +39,11 @@ def show_horizon(horizon: str) -> None:
         "horizons": Param(
             None,
             type=["null", "array"],
-            items={"type": "string", "enum": list(HORIZONS)},
+            items={"type": "string", "enum": [*HORIZONS, *OTHER_NAMES]},
             examples=list(HORIZONS),
             title="Horizons",
-            description="Which targets to retrain. Empty: AFTERBELL_HORIZONS.",
+            description="Which of AFTERBELL_HORIZONS to retrain; 1w, 1m and 3m are other names of 5d, 20d and 60d. "
+            "Empty: all of them.",
         ),
         "trials": Param(
             None,

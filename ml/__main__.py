@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from ml.errors import AfterbellError, NoChampion
-from ml.settings import settings
+from ml.settings import HORIZONS, OTHER_NAMES, horizon_name, settings
 
 EXIT_ERROR = 2
 BACKFILL: list[tuple[str, dict[str, Any]]] = [
@@ -192,7 +192,8 @@ def parser() -> argparse.ArgumentParser:
         ("--known-at", {"help": "replay with what was known at this instant (ISO 8601)"}),
         ("--domain", {"default": "equity"}),
     ]
-    horizon = ("--horizon", {"required": True, "help": "1d, 5d or 20d"})
+    names = ", ".join([*HORIZONS, *(f"{other} ({name})" for other, name in OTHER_NAMES.items())])
+    horizon = ("--horizon", {"required": True, "type": horizon_name, "help": f"one of AFTERBELL_HORIZONS: {names}"})
     horizons = ("--horizons", {"default": "", "help": "separated by commas; default: AFTERBELL_HORIZONS"})
     worker = ("--worker", {"type": int, "default": 0, "help": "another number for each process that shares a search"})
     estimator = ("--estimator", {"required": True, "help": "e.g. xgboost"})

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
+
+Label = Literal["return", "scaled", "barrier"]
+Score = Literal["log_loss", "brier", "rank_ic"]
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,17 @@ class Target:
 
     `name` is what people type ("5d"). A row's realised value is a float (a forward return, say);
     its event is "value > 0".
+    label: what models learn. `return`: the value. `scaled`: the value divided by the row's dispersion,
+    as known at its `ts`; a forecast is multiplied by it again. `barrier`: the value where it first left
+    a band about its start, at the latest after `horizon` periods. A forecast is always a value.
+    score: what says which of two models is better, and whether one has skill.
     """
 
     domain: str
     name: str
     horizon: int
+    label: Label = "return"
+    score: Score = "log_loss"
 
     @property
     def model_name(self) -> str:

@@ -11,16 +11,30 @@ import os
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ml.domain import Label, Score
 from ml.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
-HORIZONS = {"1d": 1, "5d": 5, "20d": 20}
+HORIZONS = {"1d": 1, "5d": 5, "20d": 20, "60d": 60}
+"""What can be predicted: the name of each horizon and its sessions."""
+OTHER_NAMES = {"1w": "5d", "1m": "20d", "3m": "60d"}
+"""What people may type instead of a horizon's name; nothing but names of HORIZONS is written anywhere."""
+
+
+def horizon_name(typed: str) -> str:
+    """The name in HORIZONS of what was typed: `1w` is `5d`. Anything unknown stays as it is, for its own error."""
+    return OTHER_NAMES.get(typed, typed)
+
+
+RETURNS: dict[str, Label] = dict.fromkeys(HORIZONS, "return")
+LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
+"""What a target learns and is judged by unless it declares otherwise."""
 
 
 class Settings(BaseSettings):
@@ -65,7 +79,9 @@ class Settings(BaseSettings):
     keep_exports: int = Field(default=20, ge=1)
 
     # models
-    horizons: Annotated[tuple[str, ...], NoDecode] = tuple(HORIZONS)
+    horizons: Annotated[tuple[str, ...], NoDecode] = ("1d", "5d", "20d")
+    labels: Annotated[dict[str, Label], NoDecode] = RETURNS
+    scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
     estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
     trials: int = Field(default=30, ge=1)
     search_seconds: int = Field(default=120, ge=1)
@@ -96,11 +112,22 @@ class Settings(BaseSettings):
 
     @field_validator("horizons")
     @classmethod
-    def _known_horizons(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [h for h in value if h not in HORIZONS]
-        if unknown or not value:
+    def _names_of_horizons(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(horizon_name(typed) for typed in value))
+        unknown = [name for name in names if name not in HORIZONS]
+        if unknown or not names:
             raise ValueError(f"horizons {unknown or 'none'}: choose from {', '.join(HORIZONS)}")
-        return value
+        return names
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _label_of_each(cls, value: object) -> object:
+        return RETURNS | _per_horizon(value, get_args(Label)) if isinstance(value, str) else value
+
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _score_of_each(cls, value: object) -> object:
+        return LOG_LOSSES | _per_horizon(value, get_args(Score)) if isinstance(value, str) else value
 
     @property
     def store_root(self) -> Path | str:
@@ -127,6 +154,20 @@ class Settings(BaseSettings):
         if self.mlflow_uri is None:
             raise SettingsError("no AFTERBELL_MLFLOW_URI", "the address of an MLflow server", _START_OR_SET)
         return self.mlflow_uri
+
+
+def _per_horizon(value: str, choices: tuple[str, ...]) -> dict[str, str]:
+    """What `20d=barrier, 1w=scaled` chooses, by the horizons' own names."""
+    chosen: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        typed, _, choice = (word.strip() for word in part.partition("="))
+        name = horizon_name(typed)
+        if name not in HORIZONS or choice not in choices or name in chosen:
+            raise ValueError(
+                f"{part!r}: write a horizon ({', '.join(HORIZONS)}), each once, then = and one of {', '.join(choices)}"
+            )
+        chosen[name] = choice
+    return chosen
 
 
 _START_OR_SET = "Start the embedded stack (make run) or set it in the environment"

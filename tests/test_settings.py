@@ -11,7 +11,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from ml.errors import SettingsError
-from ml.settings import REPOSITORY, Settings, settings
+from ml.settings import HORIZONS, OTHER_NAMES, REPOSITORY, Settings, settings
 
 EXAMPLE = REPOSITORY / ".env.example"
 # Their defaults depend on the machine.
@@ -57,8 +57,12 @@ def test_the_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
     ("variable", "value", "choices"),
     [
         ("AFTERBELL_PROVIDER", "bloomberg", ["'sample'", "'files'", "'polygon'"]),
-        ("AFTERBELL_HORIZONS", "1d,3d", ["1d", "5d", "20d"]),
-        ("AFTERBELL_HORIZONS", "", ["1d", "5d", "20d"]),
+        ("AFTERBELL_HORIZONS", "1d,3d", ["1d", "5d", "20d", "60d"]),
+        ("AFTERBELL_HORIZONS", "", ["1d", "5d", "20d", "60d"]),
+        ("AFTERBELL_LABELS", "5d=triangle", ["return, scaled, barrier"]),
+        ("AFTERBELL_LABELS", "barrier", ["1d, 5d, 20d, 60d"]),
+        ("AFTERBELL_SCORES", "2d=brier", ["1d, 5d, 20d, 60d"]),
+        ("AFTERBELL_SCORES", "5d=brier, 1w=rank_ic", ["each once"]),
         ("AFTERBELL_TRIALS", "none", ["integer"]),
         ("AFTERBELL_AIRFLOW_PORT", "70000", ["65535"]),
     ],
@@ -74,6 +78,29 @@ def test_a_bad_value_is_one_error_with_variable_value_and_choices(
     assert variable in message
     assert value.rsplit(",", maxsplit=1)[-1] in message
     assert [choice for choice in choices if choice not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [("3m, 1d", ("60d", "1d")), ("1w,5d,1w", ("5d",)), ("1m", ("20d",)), ("60d", ("60d",))],
+)
+def test_a_horizon_typed_by_another_name_is_known_by_its_own_alone(
+    monkeypatch: pytest.MonkeyPatch, typed: str, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("AFTERBELL_HORIZONS", typed)
+    assert settings().horizons == names
+
+
+def test_horizons_that_are_not_named_keep_their_label_and_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_LABELS", "1m=barrier, 5d = scaled")
+    monkeypatch.setenv("AFTERBELL_SCORES", "60d=rank_ic")
+    assert settings().labels == {"1d": "return", "5d": "scaled", "20d": "barrier", "60d": "return"}
+    assert settings().scores == {"1d": "log_loss", "5d": "log_loss", "20d": "log_loss", "60d": "rank_ic"}
+
+
+def test_every_other_name_means_a_horizon() -> None:
+    assert set(OTHER_NAMES.values()) < set(HORIZONS)
+    assert not set(OTHER_NAMES) & set(HORIZONS)
 
 
 def test_the_shell_counts_before_what_the_stack_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What came of it: the forward return of each bar over a horizon counted in sessions."""
+"""What came of it: the forward return of each bar over a horizon counted in sessions, or up to its triple barrier."""
 
 from __future__ import annotations
 
@@ -8,37 +8,64 @@ import pandas as pd
 
 from ml.domain import Target
 from ml.equity import sessions
+from ml.equity.features.compute import compute
+from ml.equity.features.feature import Feature, FeatureSet
 from ml.frames import LABELS
 
 REVISION = 1
 """Raised by whoever changes what labels come out: what was made by older code is then made anew."""
 
+BARRIER_WIDTH = 1.0
+"""Distance of a barrier in standard deviations of the horizon's log return. A random walk in continuous time leaves
+such a band before its end in 63 % of cases; seen at closes alone, in fewer."""
+
+_VOLATILITY = FeatureSet(
+    "barriers", 1, (Feature("volatility", "std(ret, 20)", "volatility", "Of one session", "log return per session"),)
+)
 _SESSIONS_APART = 1 << 20
 """Room for one symbol's sessions in a composite key: more than any calendar plus any horizon."""
 
+Reals = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
 
 def labels(adjusted: pd.DataFrame, horizons: tuple[Target, ...], calendar: str) -> pd.DataFrame:
-    """LABELS of ADJUSTED bars: value = close(s + h) / close(s) - 1, a simple return with dividends.
+    """LABELS of ADJUSTED bars: value = close(then) / close(s) - 1, a simple return with dividends.
 
-    s + h is exactly the h-th session of the calendar after s. A symbol without a bar on that very
-    session (halted, delisted, or the data ends before) gets no label there: an outcome is never
-    taken from another day. `matures_at` is the close of session s + h.
+    `return` and `scaled`: then = s + h, exactly the h-th session of the calendar after s. A symbol
+    without a bar on that very session (halted, delisted, or the data ends before) gets no label there:
+    an outcome is never taken from another day. (What `scaled` divides by belongs to training.)
+
+    `barrier` (Lopez de Prado 2018, chapter 3): then = the first of the sessions s + 1 ... s + h whose
+    close is a touch, |log(close / close(s))| >= BARRIER_WIDTH x volatility x sqrt(h), else s + h;
+    volatility is the standard deviation of the 20 log returns up to s. Only closes touch, not highs and
+    lows. No label where the volatility is unknown or zero; where a bar is missing between s and `then`,
+    because the first touch may have been there; and while s + h is not yet a session of the data,
+    because of such sessions only the symbols that touched would be known, and they are no fair sample.
+
+    `matures_at` is the close of `then`.
     """
     code = pd.factorize(adjusted["symbol"], sort=True)[0].astype(np.int64)
-    key = code * _SESSIONS_APART + sessions.positions(calendar, adjusted["ts"])
+    place = sessions.positions(calendar, adjusted["ts"])
+    key = code * _SESSIONS_APART + place
     close = adjusted["close"].to_numpy()
     by_name = sorted(horizons, key=lambda target: target.name)
-    parts = [_of_target(adjusted, key, close, target) for target in by_name]
+    touching = any(target.label == "barrier" for target in by_name)
+    volatility = _volatility(adjusted, place, calendar) if touching else np.empty(0)
+    parts = []
+    for target in by_name:
+        if target.label == "barrier":
+            decided = _first_touch(key, close, volatility, target.horizon)
+        else:
+            decided = _at_the_end(key, target.horizon)
+        parts.append(_of_target(adjusted, close, decided, target))
     return pd.concat([LABELS.empty(), *parts], ignore_index=True)
 
 
-def _of_target(
-    adjusted: pd.DataFrame, key: npt.NDArray[np.int64], close: npt.NDArray[np.float64], target: Target
-) -> pd.DataFrame:
-    wanted = key + target.horizon
-    later = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-    now = np.flatnonzero(key[later] == wanted) if len(key) else np.empty(0, dtype=np.int64)
-    then = later[now]
+def _of_target(adjusted: pd.DataFrame, close: Reals, decided: Rows, target: Target) -> pd.DataFrame:
+    """decided: the row in which each row's label is decided, -1 where nothing is."""
+    now = np.flatnonzero(decided >= 0)
+    then = decided[now]
     ts = adjusted["ts"]
     frame = pd.DataFrame(
         {
@@ -50,3 +77,36 @@ def _of_target(
         }
     )
     return LABELS.cast(frame.sort_values("ts", kind="stable"))
+
+
+def _at_the_end(key: Rows, horizon: int) -> Rows:
+    if not len(key):
+        return np.empty(0, dtype=np.int64)
+    wanted = key + horizon
+    later = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+    return np.where(key[later] == wanted, later, -1)
+
+
+def _first_touch(key: Rows, close: Reals, volatility: Reals, horizon: int) -> Rows:
+    """Walked by all rows at once, one session after the other; a row leaves when it is decided or meets a gap."""
+    decided = np.full(len(key), -1, dtype=np.int64)
+    reach = np.exp(BARRIER_WIDTH * volatility * np.sqrt(horizon))
+    upper, lower = close * reach, close / reach
+    place = key % _SESSIONS_APART
+    walking = np.flatnonzero((volatility > 0) & (place + horizon <= place.max(initial=0)))
+    for step in range(1, horizon + 1):
+        walking = walking[walking + step < len(key)]
+        walking = walking[key[walking + step] == key[walking] + step]
+        seen = close[walking + step]
+        done = (seen >= upper[walking]) | (seen <= lower[walking]) | (step == horizon)
+        decided[walking[done]] = walking[done] + step
+        walking = walking[~done]
+    return decided
+
+
+def _volatility(adjusted: pd.DataFrame, place: Rows, calendar: str) -> Reals:
+    """Of each bar, known at its close; NaN until there are 20 returns."""
+    computed = compute(adjusted, _VOLATILITY, calendar)["volatility"].to_numpy()
+    volatility = np.empty(len(adjusted))
+    volatility[np.argsort(place, kind="stable")] = computed  # features are sorted by (ts, symbol)
+    return volatility

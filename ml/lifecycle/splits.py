@@ -1,15 +1,18 @@
-"""Walk-forward splits by date, purged of overlapping labels (Lopez de Prado 2018, chapter 7).
+"""Splits by date, purged of overlapping labels: walk-forward, and combinatorial (Lopez de Prado 2018, chapters 7, 12).
 
 A date's label is known at its `matures_at`. A train date whose label matures at or after the first
-test instant has seen the test period and is purged; then an embargo drops further dates, because
-features of neighbouring dates are nearly the same rows. Everything counts dates, never rows.
+test instant has seen the test period and is purged, and so is one that lies not after the last test
+label's maturity, where train dates follow; then an embargo drops further dates, because features of
+neighbouring dates are nearly the same rows. Everything counts dates, never rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from ml.errors import TrainingError
 from ml.lifecycle.dataset import Instants
@@ -17,7 +20,7 @@ from ml.lifecycle.dataset import Instants
 
 @dataclass(frozen=True)
 class Fold:
-    """Dates to train on and dates to test on; all train labels are known before the first test date."""
+    """Dates to train on and dates to test on, both ascending; no train label overlaps a test label."""
 
     train: Instants
     test: Instants
@@ -25,13 +28,17 @@ class Fold:
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How many folds of how many test dates; `embargo` (dates) should be at least the horizon."""
+    """How many folds of how many test dates; `embargo` (dates) should be at least the horizon.
+
+    train_dates: each fold trains on so many of the latest dates that it may (rolling); None: on all (expanding).
+    """
 
     embargo: int
     outer_folds: int = 4
     outer_dates: int = 126
     inner_folds: int = 3
     inner_dates: int = 126
+    train_dates: int | None = None
 
     @property
     def min_test_dates(self) -> int:
@@ -70,46 +77,123 @@ class Nested:
     outer: list[Fold]
 
 
+@dataclass(frozen=True)
+class Combinatorial:
+    """Every choice of test groups among the groups of dates, and how the folds join into whole histories.
+
+    folds: one per choice, in lexicographic order. tested: (n_folds, n_test_groups) the groups that each
+    tests. paths: (n_paths, n_groups) the fold from which a path takes its forecasts of a group, so each
+    path covers every date once, out of sample; each fold is used for each group that it tests in one path.
+    """
+
+    groups: list[Instants]
+    folds: list[Fold]
+    tested: npt.NDArray[np.int64]
+    paths: npt.NDArray[np.int64]
+
+
 def walk_forward(
-    dates: Instants, matures_at: Instants, n_folds: int, test_dates_per_fold: int, embargo: int
+    dates: Instants,
+    matures_at: Instants,
+    n_folds: int,
+    test_dates_per_fold: int,
+    embargo: int,
+    train_dates: int | None = None,
 ) -> list[Fold]:
-    """Expanding folds whose test blocks are the last n_folds x test_dates_per_fold dates, in order.
+    """Folds whose test blocks are the last n_folds x test_dates_per_fold dates, in order, trained on what lies before.
 
     dates: (d,) ascending, distinct. matures_at: (d,) the latest maturity of each date's labels.
     Of the dates before a block, those with matures_at >= its first instant are purged, then the last
-    `embargo` of the rest dropped. TrainingError when a fold is left without train dates.
+    `embargo` of the rest dropped, then all but the last `train_dates` where that is given. TrainingError
+    when a fold is left without train dates.
     """
     _check_dates(dates, matures_at)
+    if train_dates is not None and train_dates < 1:
+        raise TrainingError(f"a limit of {train_dates} train dates", "at least 1, or none", "Give a larger one")
     tested = n_folds * test_dates_per_fold
     folds = []
     for start in range(dates.size - tested, dates.size, test_dates_per_fold):
-        train = _train_dates(dates[: max(start, 0)], matures_at[: max(start, 0)], dates[start], embargo)
+        train = _known_before(dates, matures_at, start, embargo)
         if train.size == 0:
             raise TrainingError(
-                f"{dates.size} dates, none of which may train the fold that tests from {dates[start]}",
+                f"{dates.size} dates, none of which may train the fold that tests from {dates[max(start, 0)]}",
                 f"more than {tested} test dates plus the purge and an embargo of {embargo}",
                 "Give a longer history, or fewer or smaller folds",
             )
-        folds.append(Fold(train, dates[start : start + test_dates_per_fold]))
+        folds.append(Fold(train[-train_dates:] if train_dates else train, dates[start : start + test_dates_per_fold]))
     return folds
 
 
 def nested(dates: Instants, matures_at: Instants, plan: SplitPlan) -> Nested:
-    """Outer folds at the end of history and inner folds within the first outer fold's train dates.
+    """Outer folds at the end of history and inner folds within the dates that the first outer fold may train on.
 
     So every inner date, train or test, has its label known before the first outer test date.
     `plan.shrunk` says what happens to a short history; TrainingError when it is too short.
     """
     fitted = plan.shrunk(dates.size)
-    outer = walk_forward(dates, matures_at, fitted.outer_folds, fitted.outer_dates, fitted.embargo)
-    before = np.isin(dates, outer[0].train)
-    inner = walk_forward(dates[before], matures_at[before], fitted.inner_folds, fitted.inner_dates, fitted.embargo)
+    outer = walk_forward(dates, matures_at, fitted.outer_folds, fitted.outer_dates, fitted.embargo, fitted.train_dates)
+    first_test = dates.size - fitted.outer_folds * fitted.outer_dates
+    before = np.isin(dates, _known_before(dates, matures_at, first_test, fitted.embargo))
+    inner = walk_forward(
+        dates[before], matures_at[before], fitted.inner_folds, fitted.inner_dates, fitted.embargo, fitted.train_dates
+    )
     return Nested(inner, outer)
 
 
-def _train_dates(dates: Instants, matures_at: Instants, first_test: np.datetime64, embargo: int) -> Instants:
-    known = dates[matures_at < first_test]
+def combinatorial(
+    dates: Instants, matures_at: Instants, n_groups: int, n_test_groups: int, embargo: int
+) -> Combinatorial:
+    """Combinatorial purged cross-validation: for the study of overfitting, never for a model that serves.
+
+    The dates are cut into n_groups runs of nearly equal length, the longer ones first; every choice of
+    n_test_groups of them is tested by a fold that trains on the others. Around each test group, dates
+    before it with matures_at >= its first instant are purged, and after it dates not after its latest
+    maturity, then `embargo` more. TrainingError when the groups cannot be made or a fold is left
+    without train dates.
+    """
+    _check_dates(dates, matures_at)
+    if not 1 <= n_test_groups < n_groups <= dates.size:
+        raise TrainingError(
+            f"{n_test_groups} test groups of {n_groups} over {dates.size} dates",
+            "fewer test groups than groups, and no more groups than dates",
+            "Choose, say, 2 of 10",
+        )
+    groups = np.array_split(np.arange(dates.size), n_groups)
+    blocked = [_blocked(dates, matures_at, group, embargo) for group in groups]
+    tested = np.array(list(combinations(range(n_groups), n_test_groups)))
+    folds = []
+    for choice in tested:
+        train = dates[~np.any([blocked[group] for group in choice], axis=0)]
+        if train.size == 0:
+            raise TrainingError(
+                f"the test groups {choice.tolist()} of {n_groups}, which leave no train dates",
+                f"more dates than tests, purges and embargoes of {embargo} take",
+                "Give a longer history, or fewer groups",
+            )
+        folds.append(Fold(train, dates[np.concatenate([groups[group] for group in choice])]))
+    # Path p takes a group from the p-th of the folds that test it.
+    paths = np.array([np.flatnonzero((tested == group).any(axis=1)) for group in range(n_groups)]).T
+    return Combinatorial([dates[group] for group in groups], folds, tested, paths)
+
+
+def _known_before(dates: Instants, matures_at: Instants, first_test: int, embargo: int) -> Instants:
+    """The dates before that position whose labels are known at its instant, but for the last `embargo` of them."""
+    if first_test <= 0:
+        return dates[:0]
+    known: Instants = dates[:first_test][matures_at[:first_test] < dates[first_test]]
     return known[: max(known.size - embargo, 0)]
+
+
+def _blocked(
+    dates: Instants, matures_at: Instants, group: npt.NDArray[np.int64], embargo: int
+) -> npt.NDArray[np.bool_]:
+    """Which dates may not train when this run of dates tests: itself, those that overlap it, and the embargo."""
+    first = group[0]
+    blocked = np.zeros(dates.size, dtype=np.bool_)
+    blocked[:first] = matures_at[:first] >= dates[first]
+    after = int(np.searchsorted(dates, matures_at[group].max(), side="right"))
+    blocked[first : after + embargo] = True
+    return blocked
 
 
 def _check_dates(dates: Instants, matures_at: Instants) -> None:

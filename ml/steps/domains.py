@@ -14,7 +14,7 @@ from ml.equity.domain import equity
 from ml.equity.features.catalogue import REGIME_FEATURES, SCALE_FEATURE
 from ml.equity.features.sets import configured
 from ml.errors import SettingsError
-from ml.settings import Settings, settings
+from ml.settings import Settings, horizon_name, settings
 
 GRACE = timedelta(hours=6)
 
@@ -61,9 +61,10 @@ def target(name: str, horizon: str, settings: Settings) -> Target:
 
 
 def horizons(name: str, asked: list[str] | None) -> list[str]:
-    """The target names of a domain, or those of them that were asked for."""
+    """The target names of a domain, or those of them that were asked for, by whatever name, each once."""
     config = settings()
-    names = asked or [t.name for t in parts(name, config).domain.targets]
+    named = dict.fromkeys(horizon_name(typed) for typed in asked or [])
+    names = list(named) or [t.name for t in parts(name, config).domain.targets]
     return [target(name, horizon, config).name for horizon in names]
 
 
@@ -79,7 +80,7 @@ def _equity(settings: Settings) -> Parts:
         return pd.Timestamp(sessions.next_close(calendar, pd.Timestamp(as_of))).to_pydatetime() + delay
 
     return Parts(
-        equity(settings.horizons),
+        equity(settings.horizons, settings.labels, settings.scores),
         feature_set.names,
         feature_set.digest,
         SCALE_FEATURE,

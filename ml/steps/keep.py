@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml.domain import Target
 from ml.io.warehouse.bars import TIMEFRAME
 
 SHORT = 24
@@ -22,9 +23,9 @@ def adjusted(domain: str) -> str:
     return f"{domain}/adjusted/{TIMEFRAME}"
 
 
-def labels(domain: str, target: str, snapshot: str) -> str:
-    """Labels of one target in one data snapshot."""
-    return f"{domain}/labels/{target}/{snapshot[:SHORT]}"
+def labels(target: Target, snapshot: str) -> str:
+    """Labels of one target, of the kind that it learns, in one data snapshot."""
+    return f"{target.domain}/labels/{target.name}/{target.label}/{snapshot[:SHORT]}"
 
 
 def reference(domain: str, snapshot: str) -> str:

@@ -20,13 +20,14 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
     missing = [
         target
         for target in domains.parts(domain, config).domain.targets
-        if not store.has(keep.labels(domain, target.name, snapshot))
+        if not store.has(keep.labels(target, snapshot))
     ]
     if missing:
         adjusted = months.adjusted(store, domain, snapshot)
         labelled = equity_labels.labels(adjusted, tuple(missing), config.calendar)
         for target in missing:
             mine = labelled[labelled["target"] == target.name].reset_index(drop=True)
-            store.put(keep.labels(domain, target.name, snapshot), mine, {"as_of": as_of, "snapshot": snapshot})
-            log.info("labels %s: %d rows", target.name, len(mine))
+            manifest = {"as_of": as_of, "snapshot": snapshot, "label": target.label}
+            store.put(keep.labels(target, snapshot), mine, manifest)
+            log.info("labels %s (%s): %d rows", target.name, target.label, len(mine))
     return {"domain": domain, "as_of": as_of, "known_at": known_at, "snapshot": snapshot}

@@ -23,7 +23,7 @@ class Material:
 def gather(store: Store, parts: Parts, target: Target, snapshot: str) -> Material:
     """Read features and labels of a snapshot; TrainingError when they cannot carry the folds."""
     features = months.read(store, keep.features(target.domain, parts.feature_set_digest), snapshot)
-    labels = store.get(keep.labels(target.domain, target.name, snapshot))
+    labels = store.get(keep.labels(target, snapshot))
     dataset = build(features, labels, target, parts.feature_names)
     plan = SplitPlan(embargo=target.horizon)
     return Material(dataset, nested(dataset.dates, dataset.date_maturities, plan))

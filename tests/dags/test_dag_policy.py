@@ -13,7 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from ml.errors import ProviderUnavailable
 from ml.io.exports import SUFFIXES
-from ml.settings import HORIZONS, REPOSITORY
+from ml.settings import HORIZONS, OTHER_NAMES, REPOSITORY
 from ml.steps.export import GROUPS
 
 DAGS = {
@@ -124,7 +124,8 @@ def test_training_waits_for_its_pool_and_predictions_never_do(bag: DagBag) -> No
 
 def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None:
     schema = bag.dags["equity_retrain"].params.get_param("horizons").schema
-    assert schema["items"]["enum"] == list(HORIZONS)
+    assert schema["examples"] == list(HORIZONS), "what the form shows"
+    assert schema["items"]["enum"] == [*HORIZONS, *OTHER_NAMES], "what may be sent"
 
 
 def test_the_export_form_offers_the_groups_and_formats_that_exist(bag: DagBag) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from ml.__main__ import main
+from ml.domain import Target
 from ml.equity import sessions
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.errors import ProviderRejected
@@ -196,7 +197,7 @@ def test_a_ticker_renamed_between_two_nights_keeps_its_history(
         snapshot = labels.run(**features.run(**keys))["snapshot"]
         computed = months.read(store, keep.features("equity", DEFAULT_SET.digest), snapshot)
         assert computed["entity"].value_counts().to_dict() == expected
-        outcomes = store.get(keep.labels("equity", "1d", snapshot))
+        outcomes = store.get(keep.labels(Target("equity", "1d", 1), snapshot))
         assert outcomes["entity"].value_counts().to_dict() == {name: count - 1 for name, count in expected.items()}
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ml.__main__ import main
+from ml.domain import Target
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.io.store import Store
 from ml.settings import settings
@@ -78,7 +79,7 @@ def test_past_dates_have_past_members_and_a_replay_has_the_list_of_then(
         "CCC": ("2014-06-02", "2014-08-29"),
     }
     assert tonight(first) == ["BBB", "CCC"]
-    outcomes = Store(settings().store_root).get(keep.labels("equity", "1d", labels.run(**first)["snapshot"]))
+    outcomes = Store(settings().store_root).get(keep.labels(Target("equity", "1d", 1), labels.run(**first)["snapshot"]))
     assert set(outcomes["entity"]) == set(FEW)  # what came of a past member is known whether it left or not
     assert seen(reader_dsn, "select distinct symbol from serving.bars order by 1") == [(symbol,) for symbol in FEW]
 
@@ -187,7 +188,7 @@ def test_a_ticker_used_again_is_two_histories_and_a_renamed_one_is_one(
         "BBBX": ("2014-04-01", "2014-08-29"),
     }
     assert tonight(aware) == ["AAA", "BBBX"]
-    outcomes = Store(settings().store_root).get(keep.labels("equity", "1d", labels.run(**aware)["snapshot"]))
+    outcomes = Store(settings().store_root).get(keep.labels(Target("equity", "1d", 1), labels.run(**aware)["snapshot"]))
     last_known = outcomes.groupby("entity")["ts"].max().dt.strftime("%Y-%m-%d").to_dict()
     assert last_known == {"AAA": "2014-08-28", "AAA-201406": "2014-05-29", "BBBX": "2014-08-28", "CCC": "2014-08-28"}
     assert seen(reader_dsn, "select symbol, count(*) from serving.bars group by 1 order by 1") == [
