@@ -209,11 +209,12 @@ FORECAST = Contract(
         "dissimilarity": REAL,
         "is_outlier": "bool",
         "members": TEXT,
+        "reasons": TEXT,
     },
     key=("entity",),
 )
 """A model's word on one instant: probability of a rise, expected value, central intervals (80 % and 95 %), and what
-helps to weigh it. members: each one's share in the answer, as JSON."""
+helps to weigh it. members: each one's share in the answer; reasons: see lifecycle.explanation; both JSON."""
 
 PREDICTIONS = Contract(
     "predictions",
@@ -244,6 +245,7 @@ PREDICTIONS = Contract(
         "dissimilarity": REAL,
         "is_outlier": "bool",
         "members": TEXT,
+        "reasons": TEXT,
     },
     key=("target", "entity"),
 )

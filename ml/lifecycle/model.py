@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,9 @@ from ml.lifecycle.calibration import Reliability, reliability
 from ml.lifecycle.dataset import Dataset, finite_or_missing
 from ml.lifecycle.dissimilarity import MOST_ROWS, Dissimilarity
 from ml.lifecycle.ensembles import Members
-from ml.lifecycle.intervals import Intervals, calibrate
+from ml.lifecycle.explanation import Percentiles, contributions, importance, reasons
+from ml.lifecycle.intervals import Intervals, calibrate, dispersion, typical
 from ml.lifecycle.recipe import Recipe
-from ml.lifecycle.scale import dispersion, typical
 from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.training import Evidence
 
@@ -38,8 +39,8 @@ class Model:
     """What a recipe became on one window of rows.
 
     fitted: the members' estimators, in the recipe's order. reliability: what came when so much was said, out of
-    fold. familiar: what training rows looked like. risks: percentiles of their dispersions. typical_scale: the
-    dispersion of a row whose own is unusable. trained_from, trained_until: first and last ts of the rows with
+    fold. familiar, percentiles: what training rows looked like. risks: percentiles of their dispersions. typical_scale:
+    the     dispersion of a row whose own is unusable. trained_from, trained_until: first and last ts of the rows with
     known outcomes (datetime64[us], UTC); n_rows: how many those are.
     """
 
@@ -49,6 +50,7 @@ class Model:
     intervals: Intervals
     reliability: Reliability
     familiar: Dissimilarity
+    percentiles: Percentiles
     risks: tuple[float, ...]
     typical_scale: float
     trained_from: np.datetime64
@@ -79,13 +81,22 @@ class Model:
         forecast = pd.DataFrame({"entity": entity[at], "p_up": p_up, "expected": expected})
         forecast = forecast.assign(**self.intervals.around(expected, scale))
         forecast = self._judged(forecast, scale, rows_of(panel.X, at))
-        forecast["members"] = _shares(members.names, self.second.combiner.weights(members))
+        shares = self.second.combiner.weights(members)
+        forecast["members"] = _shares(members.names, shares)
+        X, moved = rows_of(panel.X, at), contributions(self.fitted, shares, panel, at)
+        forecast["reasons"] = reasons(moved, X, self.feature_names, self.percentiles)
         return FORECAST.check(FORECAST.cast(forecast))
+
+    def importance(self, panel: Panel, at: Codes) -> list[dict[str, Any]]:
+        """What the model looks at, over some rows: each feature with its mean |contribution|, the strongest first."""
+        members = self._members(panel, at, self._scale(panel, at))
+        moved = contributions(self.fitted, self.second.combiner.weights(members), panel, at)
+        return importance(moved, self.feature_names)
 
     def _judged(self, forecast: pd.DataFrame, scale: Vector, X: Matrix) -> pd.DataFrame:
         """What a reader needs to weigh the answer: target and stop, risk, evidence, and how unusual the row is."""
         p_up, expected = forecast["p_up"].to_numpy(), forecast["expected"].to_numpy()
-        spread = prediction.dispersion(forecast["lower"].to_numpy(), forecast["upper"].to_numpy())
+        spread = prediction.predicted_dispersion(forecast["lower"].to_numpy(), forecast["upper"].to_numpy())
         seen = prediction.confidence_evidence(p_up, self.reliability)
         strange = self.familiar.score(X)
         return forecast.assign(
@@ -150,6 +161,7 @@ class Model:
             "intervals": self.intervals.to_document(),
             "reliability": self.reliability.to_document(),
             "familiar": self.familiar.to_document(),
+            "percentiles": self.percentiles.to_document(),
             "risks": self.risks,
             "typical_scale": self.typical_scale,
             "trained_from": str(self.trained_from),
@@ -178,6 +190,7 @@ class Model:
             intervals=Intervals.from_document(field(document, "intervals")),
             reliability=Reliability.from_document(field(document, "reliability")),
             familiar=Dissimilarity.from_document(field(document, "familiar")),
+            percentiles=Percentiles.from_document(field(document, "percentiles")),
             risks=tuple(field(document, "risks")),
             typical_scale=float(field(document, "typical_scale")),
             trained_from=np.datetime64(field(document, "trained_from"), "us"),
@@ -202,6 +215,7 @@ def assemble(
         intervals=calibrate(oof),
         reliability=reliability(oof["p_up"].to_numpy(), (oof["value"] > 0).to_numpy(), oof["ts"]),
         familiar=dissimilarity.fit(drawn, recipe.seed),
+        percentiles=Percentiles.of(drawn),
         risks=prediction.percentiles(scale),
         typical_scale=usual,
         trained_from=dataset.dates[0],

@@ -21,8 +21,8 @@ from ml.estimators.registry import estimator_class
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.ensembles import Members
+from ml.lifecycle.intervals import dispersion, typical
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.scale import dispersion, typical
 from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.splits import Fold, Nested
 

@@ -13,6 +13,7 @@ from ml.equity import pricing, sessions
 from ml.equity.domain import equity
 from ml.equity.features.catalogue import REGIME_FEATURES, SCALE_FEATURE
 from ml.equity.features.sets import configured
+from ml.equity.features.words import words
 from ml.errors import SettingsError
 from ml.settings import Settings, horizon_name, settings
 
@@ -27,6 +28,7 @@ class Parts:
     due: when the answers of the night after an instant should be out.
     regime_features: what the weights of an ensemble's members may depend on.
     finish: adds the domain's own columns to finished predictions, given each entity's price.
+    words: one reason of a prediction (feature, effect, value, share_below) as a sentence.
     """
 
     domain: Domain
@@ -37,6 +39,7 @@ class Parts:
     matures_at: Callable[[datetime, Target], datetime]
     due: Callable[[datetime], datetime]
     finish: Callable[[pd.DataFrame, pd.Series[float]], pd.DataFrame]
+    words: Callable[..., str]
 
 
 def parts(name: str, settings: Settings) -> Parts:
@@ -88,4 +91,5 @@ def _equity(settings: Settings) -> Parts:
         matures_at,
         due,
         pricing.with_prices,
+        words(feature_set),
     )

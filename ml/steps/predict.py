@@ -7,6 +7,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 
@@ -149,8 +150,10 @@ def _predictions(
 
 def _finished(registry: Registry, parts: Parts, champion: Champion, recent: _Recent, night: Night) -> pd.DataFrame:
     forecast = registry.forecast(champion.target.model_name, champion.version, recent)
+    reasons = forecast["reasons"].map(partial(_worded, parts))
     return (
         finish(forecast)
+        .assign(reasons=reasons.astype("str"))
         .rename(columns=RETURNS)
         .assign(
             target=champion.target.name,
@@ -159,6 +162,11 @@ def _finished(registry: Registry, parts: Parts, champion: Champion, recent: _Rec
             has_skill=champion.has_skill,
         )
     )
+
+
+def _worded(parts: Parts, reasons: str) -> str:
+    """The same reasons, each with a sentence that a person understands."""
+    return json.dumps([{**reason, "words": parts.words(**reason)} for reason in json.loads(reasons)])
 
 
 def _content_key(parts: Parts, night: Night, snapshot: str, serving: list[Champion]) -> str:

@@ -24,6 +24,7 @@ from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle.choice import Choice, choose
+from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
@@ -37,6 +38,8 @@ from ml.steps.night import Keys, keys, parse
 log = logging.getLogger(__name__)
 
 OUT_OF_FOLD_TABLE = "out_of_fold.parquet"
+IMPORTANCE_ROWS = 2_000
+"""The latest rows, on which it is told what a model looks at."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def _training(
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
     model = assemble(recipe, fitted, rows.dataset, seen, oof)
-    record = _record(target, night, snapshot, question, model, names, learned, oof)
+    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, oof)
     files, artifacts = folder / "model", folder / "evidence"
     artifacts.mkdir()
     model.save(files)
@@ -184,6 +187,7 @@ def _record(
     model: Model,
     names: list[str],
     learned: list[Learned],
+    dataset: Dataset,
     oof: pd.DataFrame,
 ) -> dict[str, Any]:
     """The version's row in the warehouse, but for its number and run, as JSON."""
@@ -205,6 +209,7 @@ def _record(
         "trials": sum(each.trials for each in learned),
         "scores": scores(oof),
         "left_out": [name for name in names if name not in {each.member.estimator for each in learned}],
+        "importance": model.importance(dataset.panel, dataset.known[-IMPORTANCE_ROWS:]),
         "code_commit": code_commit(),
     }
 

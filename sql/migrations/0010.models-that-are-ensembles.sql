@@ -2,7 +2,10 @@
 create schema if not exists search;
 
 -- Estimators that did not learn for a version: it was made without them.
-alter table lifecycle.model_versions add column if not exists left_out jsonb not null default '[]';
+-- What a model looks at, the strongest first.
+alter table lifecycle.model_versions
+    add column if not exists left_out jsonb not null default '[]',
+    add column if not exists importance jsonb not null default '[]';
 
 -- What helps to weigh a prediction. Null in rows that were published before.
 alter table lifecycle.predictions
@@ -16,4 +19,5 @@ alter table lifecycle.predictions
     add column if not exists similar_dates bigint,
     add column if not exists dissimilarity double precision,
     add column if not exists is_outlier boolean,
-    add column if not exists members jsonb;
+    add column if not exists members jsonb,
+    add column if not exists reasons jsonb;

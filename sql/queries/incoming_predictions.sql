@@ -24,5 +24,6 @@ create temporary table incoming_predictions (
     similar_dates bigint,
     dissimilarity double precision,
     is_outlier boolean,
-    members jsonb
+    members jsonb,
+    reasons jsonb
 ) on commit drop;

@@ -34,6 +34,7 @@ select
     q.similar_dates,
     q.dissimilarity,
     q.is_outlier,
-    q.members
+    q.members,
+    q.reasons
 from lifecycle.predictions q
 join serving.publications p using (publication_id);

@@ -41,7 +41,8 @@ select
     q.similar_dates,
     q.dissimilarity,
     q.is_outlier,
-    q.members
+    q.members,
+    q.reasons
 from latest l
 join lifecycle.predictions q using (publication_id)
 left join attempts a on a.domain = l.domain;

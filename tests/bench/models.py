@@ -10,11 +10,12 @@ from ml.estimators.boosting import XGBoost
 from ml.frames import ACTIONS
 from ml.io.warehouse import Warehouse
 from ml.lifecycle.dataset import build
-from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.splits import SplitPlan, nested
-from ml.lifecycle.training import fit, out_of_fold
+from ml.lifecycle.training import fit_serving
 from tests.bench.market import CALENDAR, Market
 from tests.bench.timing import Measured, measure
+from tests.lifecycle.fits import fitted
 
 
 def features(_: Warehouse, market: Market) -> list[Measured]:
@@ -45,14 +46,17 @@ def training(_: Warehouse, market: Market) -> list[Measured]:
     adjusted = adjustment.adjust(market.bars, ACTIONS.empty(), CALENDAR)
     computed = compute(adjusted, DEFAULT_SET, CALENDAR)
     dataset = build(computed, labels.labels(adjusted, (target,), CALENDAR), target, DEFAULT_SET.names)
-    recipe = Recipe("xgboost", XGBoost.defaults, DEFAULT_SET.names, DEFAULT_SET.digest, 1, "vol_cc_20")
-    folds = nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=1)).outer
-    oof = out_of_fold(recipe, dataset, folds, 2)
-    model = fit(recipe, dataset, oof, 2)
-    tonight = computed[computed["ts"] == market.as_of].drop(columns="ts").reset_index(drop=True)
+    member = Member("xgboost", XGBoost.defaults)
+    recipe = Recipe((member,), DEFAULT_SET.names, DEFAULT_SET.digest, 1, scale_feature="vol_cc_20")
+    model = fitted(recipe, dataset, nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=1)))
+    tonight = computed[computed["ts"] == market.as_of].reset_index(drop=True)
     return [
         measure(
-            "train", "one recipe on all rows, both boosters", len(dataset), "rows", lambda: fit(recipe, dataset, oof, 2)
+            "train",
+            "one recipe on all rows, both boosters",
+            dataset.known.size,
+            "rows",
+            lambda: fit_serving(recipe, member, dataset, 2),
         ),
         measure("predict", "one horizon of one night", len(tonight), "symbols", lambda: model.forecast(tonight)),
     ]

@@ -15,11 +15,13 @@ from ml.lifecycle.dataset import Dataset, build
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model
 from ml.lifecycle.prediction import finish
-from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import search
 from ml.lifecycle.splits import Nested, SplitPlan, nested
-from ml.lifecycle.training import fit, out_of_fold
+from ml.lifecycle.training import refitted
+from ml.steps.predict import RETURNS
 from tests import toy_domain as toy
+from tests.lifecycle.fits import fitted, silent
 
 Prepared = tuple[Dataset, Nested]
 
@@ -37,8 +39,7 @@ def prepared(frame: pd.DataFrame) -> Prepared:
 
 def recipe(**changes: object) -> Recipe:
     plain: dict[str, object] = {
-        "estimator": "xgboost",
-        "params": XGBoost.defaults,
+        "members": (Member("xgboost", XGBoost.defaults),),
         "feature_names": toy.FEATURES,
         "feature_set": "toy-1",
         "seed": 3,
@@ -49,7 +50,7 @@ def recipe(**changes: object) -> Recipe:
 
 def contender(recipe: Recipe, prepared: Prepared) -> Contender:
     dataset, folds = prepared
-    return Contender(recipe.digest, out_of_fold(recipe, dataset, folds.outer, threads=1), dataset.dates[-1])
+    return Contender(recipe.digest, refitted(recipe, dataset, folds, 1, silent), dataset.dates[-1])
 
 
 def test_the_whole_lifecycle_from_frames_to_audited_predictions(
@@ -59,14 +60,14 @@ def test_the_whole_lifecycle_from_frames_to_audited_predictions(
     found = search(
         dataset, folds.inner, "xgboost", trials=2, timeout_s=60, seed=3, threads=1, progress=lambda line: None
     )
-    candidate = recipe(params=found.params)
+    candidate = recipe(members=(Member("xgboost", found.params), Member("climatology", {})), combiner="weighted")
     challenger = contender(candidate, prepared)
-    model = fit(candidate, dataset, challenger.oof, threads=1)
+    model = fitted(candidate, dataset, folds)
 
     first = decide(toy.WEEK, challenger, None, alpha_for_this_look=0.05, looks_taken=0)
     assert (first.door, first.verdict, first.has_skill) == ("first", "promote", True)
 
-    champion = contender(recipe(estimator="climatology", params={}, scale_feature=None), prepared)
+    champion = contender(recipe(members=(Member("climatology", {}),), scale_feature=None), prepared)
     replace = decide(toy.WEEK, challenger, champion, alpha_for_this_look=0.05, looks_taken=0)
     assert (replace.door, replace.verdict) == ("replace", "promote"), replace.reason
     reverse = decide(toy.WEEK, champion, challenger, alpha_for_this_look=0.05, looks_taken=0)
@@ -86,9 +87,8 @@ def test_the_whole_lifecycle_from_frames_to_audited_predictions(
 
 def finished(forecast: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """What the toy domain's own predict step would add: maturity, and demand in place of a price."""
-    names = {"expected": "expected_return", "lower": "return_lower", "upper": "return_upper"}
-    frame = finish(forecast).rename(columns=names)
-    prices = {"price": 100.0, "price_target": 100.0, "price_lower": 90.0, "price_upper": 110.0}
+    frame = finish(forecast).rename(columns=RETURNS)
+    prices = {"price": 100.0, "price_target": 100.0, "price_lower": 90.0, "price_upper": 110.0, "price_stop": 90.0}
     frame = frame.assign(target="1w", model_version=1, has_skill=True, **prices)
     return frame.assign(matures_at=as_of + pd.Timedelta(days=7))
 
@@ -98,8 +98,9 @@ def test_the_planted_signal_is_found_and_the_interval_covers(prepared: Prepared)
     found = scores(OUT_OF_FOLD.check(oof))
     assert found["auc"] > 0.75
     assert found["log_loss"] < found["baseline_log_loss"] - 0.05
-    interval = fit(recipe(), prepared[0], oof, threads=1).interval
-    assert 0.75 < interval.measured_coverage < 0.85
+    intervals = fitted(recipe(), *prepared).intervals
+    assert 0.75 < intervals.measured[0] < 0.85
+    assert 0.92 < intervals.measured[1] < 0.98
 
 
 def test_a_noise_feature_alone_is_reported_as_without_skill(frame: pd.DataFrame) -> None:

@@ -38,6 +38,7 @@ class ModelVersion:
     trials: int
     scores: Mapping[str, Any]
     left_out: list[str]
+    importance: list[dict[str, Any]]
     code_commit: str
 
 
