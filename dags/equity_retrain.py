@@ -17,7 +17,7 @@ from airflow.sdk import Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
-from ml.settings import HORIZONS, OTHER_NAMES
+from ml.settings import ESTIMATORS, HORIZONS, OTHER_NAMES
 from night_form import NIGHT_FORM
 
 HORIZON_LABEL = "{{ horizon_shown }}"
@@ -57,8 +57,8 @@ def show_horizon(horizon: str) -> None:
         "estimators": Param(
             None,
             type=["null", "array"],
-            items={"type": "string"},
-            examples=["xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn"],
+            items={"type": "string", "enum": list(ESTIMATORS)},
+            examples=list(ESTIMATORS),
             title="Estimators",
             description="Which estimators to let learn. Empty: AFTERBELL_ESTIMATORS.",
         ),

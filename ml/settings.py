@@ -35,6 +35,8 @@ def horizon_name(typed: str) -> str:
 RETURNS: dict[str, Label] = dict.fromkeys(HORIZONS, "return")
 LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
 """What a target learns and is judged by unless it declares otherwise."""
+ESTIMATORS = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
+"""Those that learn; ml.estimators.registry knows the baselines besides."""
 
 
 class Settings(BaseSettings):
@@ -82,7 +84,7 @@ class Settings(BaseSettings):
     horizons: Annotated[tuple[str, ...], NoDecode] = ("1d", "5d", "20d")
     labels: Annotated[dict[str, Label], NoDecode] = RETURNS
     scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
-    estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
+    estimators: Annotated[tuple[str, ...], NoDecode] = ESTIMATORS
     trials: int = Field(default=30, ge=1)
     search_seconds: int = Field(default=120, ge=1)
     search_rows: int = Field(default=25_000, ge=1_000)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg2
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from ml.io.postgres import unavailable
+from ml.io.postgres import LOST, unavailable
 
 SEARCH_PATH = "-c search_path=search"
 
 
-def storage(dsn: str) -> BaseStorage:
-    """The studies beside the warehouse at `dsn`; WarehouseUnavailable when it does not answer.
+@contextmanager
+def storage(dsn: str) -> Iterator[BaseStorage]:
+    """The studies beside the warehouse at `dsn`; WarehouseUnavailable when it is not there or goes away.
 
     A search that was cut off, or one on another machine, finds its study there by name.
     """
     try:
         # By a function instead of an address: what SQLAlchemy does not know it cannot print.
         options = {"creator": lambda: psycopg2.connect(dsn, options=SEARCH_PATH), "pool_pre_ping": True}
-        return RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
-    except SQLAlchemyError as error:
+        yield RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
+    except (SQLAlchemyError, StorageInternalError, *LOST) as error:
         raise unavailable(dsn) from error

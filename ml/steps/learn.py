@@ -116,21 +116,22 @@ def _learn(config: Settings, parts: Parts, night: Night, asked: Asked, registry:
     rows = material.gather(Store(config.store_root), parts, target, asked.snapshot)
     seconds["gather"] = clock.lap()
     key = asked.key(config, parts)
-    found = search(
-        rows.dataset,
-        rows.folds.inner,
-        estimator,
-        trials=asked.own_trials,
-        timeout_s=config.search_seconds,
-        seed=config.seed,
-        threads=config.threads,
-        progress=_progress(target),
-        warm_start=_champions_params(config, parts, target, night, estimator),
-        most_rows=config.search_rows,
-        storage=studies.storage(config.require_warehouse_dsn()),
-        study_name=f"{target.model_name}/{estimator}/{key[:16]}",
-        worker=worker,
-    )
+    with studies.storage(config.require_warehouse_dsn()) as storage:
+        found = search(
+            rows.dataset,
+            rows.folds.inner,
+            estimator,
+            trials=asked.own_trials,
+            timeout_s=config.search_seconds,
+            seed=config.seed,
+            threads=config.threads,
+            progress=_progress(target),
+            warm_start=_champions_params(config, parts, target, night, estimator),
+            most_rows=config.search_rows,
+            storage=storage,
+            study_name=f"{target.model_name}/{estimator}/{key[:16]}",
+            worker=worker,
+        )
     seconds["search"] = clock.lap()
     member = Member(estimator, found.params)
     alone = recipe(config, parts, target, (member,))

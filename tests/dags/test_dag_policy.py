@@ -13,7 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from ml.errors import ProviderUnavailable
 from ml.io.exports import SUFFIXES
-from ml.settings import HORIZONS, OTHER_NAMES, REPOSITORY
+from ml.settings import ESTIMATORS, HORIZONS, OTHER_NAMES, REPOSITORY
 from ml.steps.export import GROUPS
 
 DAGS = {
@@ -118,7 +118,7 @@ def test_the_night_is_chained_by_assets(bag: DagBag) -> None:
 
 def test_training_waits_for_its_pool_and_predictions_never_do(bag: DagBag) -> None:
     pools = {task.task_id: task.pool for dag in bag.dags.values() for task in dag.tasks}
-    assert pools["per_horizon.train"] == pools["per_horizon.compare"] == "training"
+    assert pools["learn"] == pools["per_horizon.train"] == pools["per_horizon.compare"] == "training"
     assert pools["predict"] == "default_pool"
 
 
@@ -126,6 +126,12 @@ def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None
     schema = bag.dags["equity_retrain"].params.get_param("horizons").schema
     assert schema["examples"] == list(HORIZONS), "what the form shows"
     assert schema["items"]["enum"] == [*HORIZONS, *OTHER_NAMES], "what may be sent"
+
+
+def test_a_failed_estimator_does_not_hold_up_the_others(bag: DagBag) -> None:
+    retrain = bag.dags["equity_retrain"]
+    assert retrain.get_task("per_horizon.train").trigger_rule == "all_done"
+    assert retrain.params.get_param("estimators").schema["items"]["enum"] == list(ESTIMATORS)
 
 
 def test_the_export_form_offers_the_groups_and_formats_that_exist(bag: DagBag) -> None:

@@ -66,6 +66,18 @@ def predictions(p_up: float) -> pd.DataFrame:
         "price_target": 10.0,
         "price_lower": 9.9,
         "price_upper": 10.1,
+        "return_lower_95": -0.05,
+        "return_upper_95": 0.05,
+        "return_stop": -0.04,
+        "price_stop": 9.6,
+        "target_probability": 0.25,
+        "risk_score": 40.0,
+        "similar_share_up": 0.5,
+        "similar_dates": 100,
+        "dissimilarity": 0.0,
+        "is_outlier": False,
+        "members": "{}",
+        "reasons": "[]",
     }
     return PREDICTIONS.cast(pd.DataFrame([row]))
 

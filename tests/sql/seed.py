@@ -93,6 +93,7 @@ DEFAULTS: dict[str, Row] = {
         "train_rows": 5000,
         "trials": 20,
         "scores": {},
+        "importance": [{"feature": "rsi_14", "importance": 0.02}, {"feature": "vol_cc_20", "importance": 0.01}],
         "code_commit": "commit",
     },
     "lifecycle.decisions": {
@@ -131,6 +132,21 @@ DEFAULTS: dict[str, Row] = {
         "price_target": 100.0,
         "price_lower": 90.0,
         "price_upper": 110.0,
+        "return_lower_95": -0.2,
+        "return_upper_95": 0.2,
+        "return_stop": -0.16,
+        "price_stop": 84.0,
+        "target_probability": 0.25,
+        "risk_score": 40.0,
+        "similar_share_up": 0.52,
+        "similar_dates": 120,
+        "dissimilarity": 0.01,
+        "is_outlier": False,
+        "members": {"xgboost": 0.6, "lstm": 0.4},
+        "reasons": [
+            {"feature": "rsi_14", "effect": 0.02, "value": 23.0, "share_below": 0.05, "words": "RSI: pushes up"},
+            {"feature": "vol_cc_20", "effect": -0.01, "value": 0.02, "share_below": 0.7, "words": "vol: pushes down"},
+        ],
     },
 }
 

@@ -22,12 +22,13 @@ def registry(mlflow_server: str) -> str:
 
 @pytest.fixture
 def market(stack_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder with the invented market; the settings take bars from there, for one horizon."""
+    """A folder with the invented market; the settings take bars from there, for one horizon and one estimator."""
     folder = tmp_path / "bars"
     write(folder, bars())
     monkeypatch.setenv("AFTERBELL_PROVIDER", "files")
     monkeypatch.setenv("AFTERBELL_FILES_PATH", str(folder))
     monkeypatch.setenv("AFTERBELL_HORIZONS", "1d")
+    monkeypatch.setenv("AFTERBELL_ESTIMATORS", "xgboost")
     monkeypatch.setenv("AFTERBELL_THREADS", "1")
     settings.cache_clear()
     return folder

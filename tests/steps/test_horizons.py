@@ -51,4 +51,4 @@ def test_labels_of_two_kinds_are_kept_apart_and_training_reads_those_of_its_targ
     assert len(both) == len(barriers) > 0
     assert store.manifest(keep.labels(target, snapshot))["label"] == "barrier"
     dataset = material.gather(store, domains.parts("equity", config), target, snapshot).dataset
-    assert dataset.ts.min() == barriers["ts"].min().tz_localize(None)
+    assert dataset.dates.min() == barriers["ts"].min().tz_localize(None)

@@ -27,6 +27,7 @@ import pytest
 
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.errors import StackError
+from ml.io import studies
 from ml.io.migrations import migrate
 from ml.io.warehouse import Warehouse
 from ml.settings import REPOSITORY
@@ -48,6 +49,7 @@ WRITTEN: dict[str, list[str]] = {
     "ingest": ["market.landed_parts"],
     "validate": ["market.bars", "market.check_results"],
     "features": ["market.feature_definitions", "market.latest_features"],
+    "learn": ["search.trial_values"],
     "train": ["lifecycle.model_versions"],
     "compare": ["lifecycle.decisions"],
     "promote": ["lifecycle.promotions"],
@@ -76,6 +78,7 @@ class House:
     def command(self, step: str) -> list[str]:
         arguments = {
             "validate": [self.keys.get("ingest_id", "")],
+            "learn": ["--estimator", "xgboost", "--trials", "1"],
             "train": ["--horizon", "1d", "--trials", "1"],
             "compare": ["--horizon", "1d", "--version", self.keys.get("version", "")],
             "promote": [self.keys.get("decision_id", "")],
@@ -118,6 +121,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     span = {"first": FIRST.to_pydatetime(), "last": LAST.to_pydatetime()}
     with Warehouse(server.dsn(WAREHOUSE, WAREHOUSE, WAREHOUSE)).transaction() as transaction:
         transaction.execute("partitions_make", {"timeframe": "1d", **span})
+    with studies.storage(server.dsn(WAREHOUSE, WAREHOUSE, WAREHOUSE)):
+        pass  # makes Optuna's tables, for the same reason
     with mlflow_server_on(f"sqlite:///{folder}/mlflow.db", folder) as uri:
         yield House(
             server,
@@ -129,6 +134,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "AFTERBELL_PROVIDER": "files",
                 "AFTERBELL_FILES_PATH": str(folder / "bars"),
                 "AFTERBELL_HORIZONS": "1d",
+                "AFTERBELL_ESTIMATORS": "xgboost",
                 "AFTERBELL_THREADS": "1",
             },
         )

@@ -10,6 +10,7 @@ import pytest
 
 from ml.__main__ import main
 from ml.equity.features.catalogue import DEFAULT_SET
+from ml.frames import FORECAST
 from ml.io.registry import Registry
 from ml.io.store import Store
 from ml.settings import Settings
@@ -158,8 +159,8 @@ def test_a_registered_model_holds_no_pickle_and_carries_its_signature(market: Pa
     assert not [path for path in files if path.read_bytes()[:1] == b"\x80" and path.read_bytes()[-1:] == b"."]
     assert {path.suffix for path in files} <= {".json", ".ubj", ".yaml", ".yml", ".txt", ".env", ""}
     signature = mlflow.models.get_model_info("models:/equity-1d@champion").signature
-    assert signature.inputs.input_names() == ["entity", *DEFAULT_SET.names]
-    assert signature.outputs.input_names() == ["entity", "p_up", "expected", "lower", "upper"]
+    assert signature.inputs.input_names() == ["entity", "ts", *DEFAULT_SET.names]
+    assert signature.outputs.input_names() == list(FORECAST.columns)
 
 
 def _decisions(reader_dsn: str) -> list[tuple[object, ...]]:
