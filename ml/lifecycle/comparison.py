@@ -1,7 +1,8 @@
 """The gate: whether a candidate may replace the champion, by evidence that counts dates.
 
-d_t is the mean over entities of a score difference on identical rows of date t; rows of one date
-are never counted as if they were independent. The test on d_t is `significance.ewc_test`.
+d_t is the difference in the target's score on identical rows of date t: the mean over entities of a
+difference in loss, or a difference in rank correlation. Rows of one date are never counted as if they
+were independent. The test on d_t is `significance.ewc_test`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,31 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ml.domain import Target
+from ml.domain import Score, Target
 from ml.errors import TrainingError
 from ml.estimators.interface import Vector
 from ml.frames import OUT_OF_FOLD
-from ml.lifecycle.metrics import brier_rows, log_loss_rows, per_date_mean, scores
+from ml.lifecycle.metrics import (
+    brier_rows,
+    has_ranks,
+    log_loss_rows,
+    per_date_mean,
+    rank_information_coefficient,
+    scores,
+)
 from ml.lifecycle.significance import TestResult, critical_value, ewc_test, nominal_level
 
 Door = Literal["first", "replace", "refresh"]
 Verdict = Literal["promote", "keep"]
-Score = Literal["log_loss", "brier"]
 BASELINE: Literal["baseline"] = "baseline"
 
 ROWS_OF: dict[Score, Any] = {"log_loss": log_loss_rows, "brier": brier_rows}
+UNIT_OF: dict[Score, str] = {"log_loss": "nats", "brier": "squared probability", "rank_ic": "rank correlation"}
 SKILL_ALPHA = 0.05
 REFRESH_ALPHA = 0.05
-REFRESH_MARGIN = 0.0001
-"""Nats per row: the cost of probabilities that are off by 0.7 points around even odds (2 x 0.007^2)."""
+REFRESH_MARGINS: dict[Score, float] = {"log_loss": 0.0001, "brier": 0.00005, "rank_ic": 0.003}
+"""How much worse a refreshed model may be, in UNIT_OF. Losses: what it costs that probabilities are off by 0.7 points
+around even odds, 2 x 0.007^2 nats and 0.007^2. Ranks: a tenth of 0.03, the least skill the gate is built to find."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +69,32 @@ def alpha_per_look(alpha_per_year: float, looks_per_year: int, candidates: int =
 def score_difference(
     better: pd.DataFrame, worse: pd.DataFrame | Literal["baseline"], score: Score = "log_loss"
 ) -> pd.Series[float]:
-    """d_t by date: mean loss of `worse` minus mean loss of `better`, so above 0 speaks for `better`.
+    """d_t by date, above 0 where it speaks for `better`.
 
-    Both are OUT_OF_FOLD frames on identical rows; "baseline" compares with better's own baseline_p_up.
-    TrainingError when keys or outcomes differ.
+    A loss: mean of `worse` minus mean of `better`, from p_up; "baseline" is better's own baseline_p_up.
+    `rank_ic`: the rank correlation of `expected` with the outcome, of `better` minus of `worse`. A
+    forecast that is the same for all entities ranks nothing and counts as 0; the baseline is one on
+    every date. Dates that cannot be ranked (`metrics.has_ranks`) are left out, on both sides alike.
+
+    Both are OUT_OF_FOLD frames on identical rows. TrainingError when keys or outcomes differ.
     """
     OUT_OF_FOLD.check(better)
-    y = (better["value"] > 0).to_numpy()
-    if isinstance(worse, str):
-        p_worse = better["baseline_p_up"]
-    else:
+    if not isinstance(worse, str):
         _check_identical(better, OUT_OF_FOLD.check(worse))
-        p_worse = worse["p_up"]
+    if score == "rank_ic":
+        return _ranking(better) if isinstance(worse, str) else _ranking(better) - _ranking(worse)
+    y = (better["value"] > 0).to_numpy()
+    p_worse = better["baseline_p_up"] if isinstance(worse, str) else worse["p_up"]
     rows = ROWS_OF[score](y, p_worse.to_numpy()) - ROWS_OF[score](y, better["p_up"].to_numpy())
     return per_date_mean(rows, better["ts"])
+
+
+def _ranking(oof: pd.DataFrame) -> pd.Series[float]:
+    """The rank correlation by date, 0 where all forecasts are the same, NaN where one is missing."""
+    value, expected, ts = oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"]
+    known = per_date_mean(expected, ts).notna()
+    by_date = rank_information_coefficient(value, expected, ts).fillna(0.0).where(known)
+    return by_date[has_ranks(value, ts)]
 
 
 def _check_identical(a: pd.DataFrame, b: pd.DataFrame) -> None:
@@ -86,9 +107,12 @@ def _check_identical(a: pd.DataFrame, b: pd.DataFrame) -> None:
         )
 
 
-def skill_test(oof: pd.DataFrame, horizon: int) -> TestResult:
-    """Whether the forecasts beat their own baseline in log-loss; compare p_value with nominal_level(0.05, horizon)."""
-    return ewc_test(np.asarray(score_difference(oof, BASELINE)), horizon)
+def skill_test(oof: pd.DataFrame, target: Target) -> TestResult:
+    """Whether the forecasts beat their own baseline in the target's score.
+
+    Compare p_value with nominal_level(0.05, target.horizon).
+    """
+    return ewc_test(np.asarray(score_difference(oof, BASELINE, target.score)), target.horizon)
 
 
 def decide(
@@ -106,29 +130,30 @@ def decide(
     `refresh`, non-inferiority. Any other recipe: door `replace`, superiority at `alpha_for_this_look`
     (`alpha_per_look`). looks_taken: looks of door `replace` at this target in the past year, without this one.
     """
-    skill = skill_test(candidate.oof, target.horizon)
+    skill = skill_test(candidate.oof, target)
     has_skill = skill.p_value <= nominal_level(SKILL_ALPHA, target.horizon)
     evidence: dict[str, Any] = {
+        "target": asdict(target),
         "candidate": {"digest": candidate.digest, "scores": scores(candidate.oof)},
         "skill": _test_evidence(skill, SKILL_ALPHA, target.horizon),
         "looks_taken": looks_taken,
         "looks_per_year": looks_per_year,
     }
     if champion is None:
-        ruling = _first(has_skill, skill)
+        ruling = _first(has_skill, skill, target)
     else:
-        by_date = score_difference(candidate.oof, champion.oof)
+        by_date = score_difference(candidate.oof, champion.oof, target.score)
         d = np.asarray(by_date)
         evidence["champion"] = {"digest": champion.digest, "scores": scores(champion.oof)}
         evidence["series"] = [
             [instant.isoformat(), float(x)] for instant, x in zip(pd.DatetimeIndex(by_date.index), d, strict=True)
         ]
         if candidate.digest == champion.digest:
-            ruling = _refresh(d, candidate, champion, target.horizon)
+            ruling = _refresh(d, candidate, champion, target)
         elif looks_taken >= looks_per_year:
             ruling = _spent(looks_taken, looks_per_year)
         else:
-            ruling = _replace(d, target.horizon, alpha_for_this_look)
+            ruling = _replace(d, target, alpha_for_this_look)
     return Decision(
         door=ruling.door,
         verdict=ruling.verdict,
@@ -148,9 +173,10 @@ class _Ruling:
     evidence: dict[str, Any]
 
 
-def _first(has_skill: bool, skill: TestResult) -> _Ruling:
+def _first(has_skill: bool, skill: TestResult, target: Target) -> _Ruling:
     known = "proven" if has_skill else "not proven"
-    reason = f"first champion: nothing serves this target yet; skill over the baseline is {known}, {_words(skill)}"
+    words = _words(skill, target)
+    reason = f"first champion: nothing serves this target yet; skill over the baseline is {known}, {words}"
     return _Ruling("first", "promote", reason, 0.0, {})
 
 
@@ -159,41 +185,43 @@ def _spent(looks_taken: int, looks_per_year: int) -> _Ruling:
     return _Ruling("replace", "keep", reason, 0.0, {})
 
 
-def _replace(d: Vector, horizon: int, alpha: float) -> _Ruling:
-    test = ewc_test(d, horizon)
-    level = nominal_level(alpha, horizon)
+def _replace(d: Vector, target: Target, alpha: float) -> _Ruling:
+    test = ewc_test(d, target.horizon)
+    level = nominal_level(alpha, target.horizon)
     superior = test.p_value <= level
-    reason = f"{'superior' if superior else 'superiority not proven'}: {_words(test)}, level {level:.3g}"
-    evidence = {"test": _test_evidence(test, alpha, horizon)}
+    reason = f"{'superior' if superior else 'superiority not proven'}: {_words(test, target)}, level {level:.3g}"
+    evidence = {"test": _test_evidence(test, alpha, target.horizon)}
     return _Ruling("replace", "promote" if superior else "keep", reason, alpha, evidence)
 
 
-def _refresh(d: Vector, candidate: Contender, champion: Contender, horizon: int) -> _Ruling:
-    """Non-inferiority by REFRESH_MARGIN; with exactly equal scores it holds without a test, and the reason says so."""
+def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Target) -> _Ruling:
+    """Non-inferiority by the score's margin; with exactly equal scores it holds untested, and the reason says so."""
+    margin = REFRESH_MARGINS[target.score]
     window = f"candidate has seen rows until {candidate.trained_until}, champion until {champion.trained_until}"
-    evidence: dict[str, Any] = {"margin": REFRESH_MARGIN}
+    evidence: dict[str, Any] = {"margin": margin}
     if not candidate.trained_until > champion.trained_until:
         return _Ruling("refresh", "keep", f"same recipe and no newer rows: {window}", 0.0, evidence)
-    if not d.any():
+    if d.size and not d.any():
         reason = (
             f"same recipe on newer rows: {window}; refitted on the same folds both score alike on every date, "
             f"so non-inferiority holds without a test and says nothing about the newer fit itself"
         )
         return _Ruling("refresh", "promote", reason, 0.0, evidence)
-    test = ewc_test(d + REFRESH_MARGIN, horizon)
-    sound = test.p_value <= nominal_level(REFRESH_ALPHA, horizon)
+    test = ewc_test(d + margin, target.horizon)
+    sound = test.p_value <= nominal_level(REFRESH_ALPHA, target.horizon)
     reason = (
-        f"same recipe on newer rows: {window}; not inferior by more than {REFRESH_MARGIN} nats is "
-        f"{'proven' if sound else 'not proven'}, {_words(test)}"
+        f"same recipe on newer rows: {window}; not inferior by more than {margin} {UNIT_OF[target.score]} is "
+        f"{'proven' if sound else 'not proven'}, {_words(test, target)}"
     )
-    evidence["test"] = _test_evidence(test, REFRESH_ALPHA, horizon)
+    evidence["test"] = _test_evidence(test, REFRESH_ALPHA, target.horizon)
     return _Ruling("refresh", "promote" if sound else "keep", reason, 0.0, evidence)
 
 
-def _words(test: TestResult) -> str:
+def _words(test: TestResult, target: Target) -> str:
     if test.note:
         return test.note
-    return f"mean {test.mean:.3g} nats, t = {test.statistic:.2f} ({test.dof} dof), p = {test.p_value:.3g}"
+    unit = UNIT_OF[target.score]
+    return f"mean {test.mean:.3g} {unit}, t = {test.statistic:.2f} ({test.dof} dof), p = {test.p_value:.3g}"
 
 
 def _test_evidence(test: TestResult, alpha: float, horizon: int) -> dict[str, Any]:

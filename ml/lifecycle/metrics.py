@@ -1,8 +1,12 @@
-"""Scores as plain functions. y: (n,) the event as bool or 0/1; p: (n,) its probability.
+"""Scores as plain functions, in four families with one signature each.
 
-Names in `_rows` give one number per row; the others one number per call. The unit of evidence is
-the date, so rows are averaged within a date first (`per_date_mean`), then dates count alike.
-NaN policy: inputs hold none; a score that is not defined (one class, one row) is NaN.
+Of probabilities: y (n,) the event as bool or 0/1, p (n,) its probability. Of forecasts across the rows
+of a date: value (n,) what came, expected (n,) what was said, ts (n,) when. Of the deciles that they
+choose: weights by date. Of a series by date: returns, or information coefficients.
+
+Names in `_rows` give one number per row, those of dates one per date; the others one number per call.
+The unit of evidence is the date, so rows are averaged within a date first (`per_date_mean`), then dates
+count alike. NaN policy: inputs hold none; a score that is not defined (one class, one row) is NaN.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
@@ -18,9 +23,15 @@ from ml.lifecycle.dataset import Instants
 
 Dates: TypeAlias = "Instants | pd.DatetimeIndex | pd.Series[pd.Timestamp]"
 
+Entities: TypeAlias = "npt.NDArray[np.object_] | pd.Series[str]"
+Series: TypeAlias = "pd.Series[float] | Vector"
+
 EVEN_ODDS = 0.5
 EPSILON = 1e-6
 """Probabilities are kept this far from 0 and 1, so one bold mistake costs at most 13.8 nats."""
+FEWEST_RANKED = 3
+"""Rows of a date from which on their order is taken for evidence: two can only agree or disagree wholly."""
+BASIS_POINT = 1e-4
 
 
 def log_loss_rows(y: Flags, p: Vector) -> Vector:
@@ -39,6 +50,27 @@ def brier_rows(y: Flags, p: Vector) -> Vector:
 def accuracy_rows(y: Flags, p: Vector) -> Vector:
     """(n,) 1 where the likelier side happened, else 0; p = 0.5 counts as a fall."""
     return np.asarray((p > EVEN_ODDS) == y, dtype=np.float64)
+
+
+def precision(y: Flags, p: Vector) -> float:
+    """Share of rises among the rows with p above even odds; NaN where there are none."""
+    return _share(np.asarray(y, dtype=np.bool_)[p > EVEN_ODDS])
+
+
+def recall(y: Flags, p: Vector) -> float:
+    """Share of the rises that had p above even odds; NaN where nothing rose."""
+    return _share((p > EVEN_ODDS)[np.asarray(y, dtype=np.bool_)])
+
+
+def f1(y: Flags, p: Vector) -> float:
+    """Harmonic mean of precision and recall; NaN where nothing rose and nothing was said to."""
+    rises, said = np.asarray(y, dtype=np.bool_), p > EVEN_ODDS
+    total = int(rises.sum()) + int(said.sum())
+    return 2 * int((rises & said).sum()) / total if total else float("nan")
+
+
+def _share(flags: Flags) -> float:
+    return float(flags.mean()) if flags.size else float("nan")
 
 
 def auc(y: Flags, p: Vector) -> float:
@@ -86,6 +118,92 @@ def rank_information_coefficient(value: Vector, expected: Vector, ts: Dates) -> 
     """Spearman's correlation per date: `information_coefficient` of ranks within the date."""
     ranks = pd.DataFrame({"a": value, "b": expected}).groupby(pd.DatetimeIndex(ts, name="ts")).rank()
     return information_coefficient(ranks["a"].to_numpy(), ranks["b"].to_numpy(), ts)
+
+
+def has_ranks(value: Vector, ts: Dates) -> pd.Series[bool]:
+    """By date, whether outcomes can be ranked: at least FEWEST_RANKED of them, not all the same."""
+    by_date = pd.Series(value).groupby(pd.DatetimeIndex(ts, name="ts"))
+    return (by_date.size() >= FEWEST_RANKED) & (by_date.max() > by_date.min())
+
+
+def icir(coefficients: Series) -> float:
+    """Mean over dates of an information coefficient by its standard deviation (n - 1); not annualised.
+
+    Dates without a coefficient (NaN) are left out. Over h > 1 periods neighbouring coefficients share
+    outcomes: the ratio stays what it is, but T dates do not prove it as T independent ones would.
+    """
+    known = np.asarray(coefficients, dtype=np.float64)
+    return _mean_to_deviation(known[~np.isnan(known)])
+
+
+def decile_weights(expected: Vector, ts: Dates) -> Vector:
+    """(n,) one unit long in the tenth of each date's rows with the highest forecasts, one short in the lowest.
+
+    Within a tenth all weigh the same. It has a tenth of the date's rows, rounded down, at least one;
+    rows that tie for its last places share them. So on a date with one row, or with the same forecast
+    for all, every weight is 0.
+    """
+    by_date = pd.Series(expected).groupby(pd.DatetimeIndex(ts))
+    count = by_date.transform("size").to_numpy()
+    places = np.maximum(count // 10, 1)
+    lowest, highest = by_date.rank(method="min").to_numpy(), by_date.rank(method="max").to_numpy()
+    tied = highest - lowest + 1
+    long = np.clip((places - (count - highest)) / tied, 0, 1)
+    short = np.clip((places - (lowest - 1)) / tied, 0, 1)
+    weights: Vector = (long - short) / places
+    return weights
+
+
+def decile_returns(value: Vector, expected: Vector, ts: Dates) -> pd.Series[float]:
+    """By date, the mean outcome of the tenth expected highest minus that of the lowest, before costs."""
+    earned = pd.Series(decile_weights(expected, ts) * value)
+    return earned.groupby(pd.DatetimeIndex(ts, name="ts")).sum()
+
+
+def decile_turnover(entity: Entities, expected: Vector, ts: Dates, horizon: int) -> pd.Series[float]:
+    """By date, what is traded to hold its deciles: the sum of |change of weight|, from 0 to 4.
+
+    With outcomes over h periods, 1 / h of the money is put into the deciles of each date and stays
+    there for h dates. So a date's weights replace those of h dates before; the first h dates buy all
+    (2). That weights drift with prices is left out.
+    """
+    weights = pd.DataFrame(
+        {"ts": pd.DatetimeIndex(ts), "entity": np.asarray(entity), "weight": decile_weights(expected, ts)}
+    )
+    held = weights.pivot_table(values="weight", index="ts", columns="entity", fill_value=0.0)
+    return (held - held.shift(horizon, fill_value=0.0)).abs().sum(axis=1)
+
+
+def net_of_costs(returns: pd.Series[float], turnover: pd.Series[float], cost_bps: float) -> pd.Series[float]:
+    """Returns by date after paying `cost_bps` basis points of everything traded (`decile_turnover`)."""
+    return returns - turnover * (cost_bps * BASIS_POINT)
+
+
+def sharpe_ratio(returns: Series, horizon: int, periods_per_year: float) -> float:
+    """Mean by standard deviation (n - 1) of returns over h periods begun on each date, x sqrt(periods per year / h).
+
+    So it is that of holding one portfolio for h periods, then the next, averaged over the h days on
+    which one may begin. The overlap leaves the ratio as it is; its uncertainty is that of T / h returns.
+    """
+    return _mean_to_deviation(np.asarray(returns, dtype=np.float64)) * float(np.sqrt(periods_per_year / horizon))
+
+
+def maximum_drawdown(returns: Series, horizon: int) -> float:
+    """The largest fall from a peak, as a share of it, of wealth that begins at 1 and earns return / h on each date.
+
+    1 / h of it is in each of the h portfolios that are held at once; each date's outcome is booked on
+    that date. 0 where it never falls.
+    """
+    earned = np.asarray(returns, dtype=np.float64) / horizon
+    wealth = np.cumprod(np.append(1.0, 1.0 + earned))
+    return float(np.max(1.0 - wealth / np.maximum.accumulate(wealth))) if earned.size else float("nan")
+
+
+def _mean_to_deviation(series: Vector) -> float:
+    """NaN below two numbers, and where they do not vary beyond rounding."""
+    if series.size < 2 or np.ptp(series) <= 1e-12 * np.abs(series).max():  # noqa: PLR2004
+        return float("nan")
+    return float(series.mean() / series.std(ddof=1))
 
 
 def scores(oof: pd.DataFrame) -> dict[str, float]:

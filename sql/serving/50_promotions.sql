@@ -20,6 +20,8 @@ select
     d.evidence,
     d.decided_by,
     d.decided_at,
-    p.promoted_at
+    p.promoted_at,
+    d.evidence #>> '{target,label}' as label,
+    d.evidence #>> '{target,score}' as score
 from lifecycle.decisions d
 left join lifecycle.promotions p using (decision_id);

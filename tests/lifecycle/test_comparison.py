@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.domain import Target
+from ml.domain import Score, Target
 from ml.errors import TrainingError
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.comparison import BASELINE, Contender, Decision, alpha_per_look, decide, score_difference, skill_test
 
 DAY = Target("toy", "1d", 1)
+RANKS = Target("toy", "1d", 1, score="rank_ic")
 MONTH = Target("toy", "20d", 20)
 OLDER, NEWER = np.datetime64("2024-01-01T21:00", "us"), np.datetime64("2024-01-02T21:00", "us")
 
@@ -163,5 +164,92 @@ def test_the_evidence_survives_json() -> None:
 
 
 def test_skill_is_measured_against_the_baseline_of_the_same_rows() -> None:
-    assert skill_test(panel(0.02), 1).p_value < 1e-6
-    assert skill_test(panel(-0.02), 1).p_value > 0.99
+    assert skill_test(panel(0.02), DAY).p_value < 1e-6
+    assert skill_test(panel(-0.02), DAY).p_value > 0.99
+
+
+def ranked(skill: float, n_dates: int = 300, seed: int = 0) -> pd.DataFrame:
+    """The panel without any skill in p_up, and with `skill` in expected: its share of the outcome beside noise."""
+    frame = panel(0.0, n_dates)
+    noise = np.random.default_rng(seed).standard_normal(len(frame))
+    return frame.assign(expected=skill * frame["value"] + noise)
+
+
+def small(*dates: list[tuple[float, float, float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two OUT_OF_FOLD frames from rows of (value, one's expected, the other's), a list for each date."""
+    rows = [(f"E{i}", day, *row) for day, date in enumerate(dates) for i, row in enumerate(date)]
+    frame = pd.DataFrame(rows, columns=["entity", "day", "value", "one", "other"])
+    ts = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(frame["day"], unit="D")
+    whole = frame.assign(ts=ts, p_up=0.5, scale=1.0, baseline_p_up=0.5)
+    one, other = (OUT_OF_FOLD.cast(whole.assign(expected=whole[name])) for name in ("one", "other"))
+    return one, other
+
+
+def test_the_difference_in_rank_correlation_by_hand() -> None:
+    one, other = small(
+        [(1.0, 10.0, 3.0), (2.0, 20.0, 1.0), (3.0, 30.0, 2.0)],  # 1 and -0.5
+        [(1.0, 1.0, 2.0), (2.0, 2.0, 1.0)],  # two rows: left out
+        [(0.5, 1.0, 3.0), (0.5, 2.0, 2.0), (0.5, 3.0, 1.0)],  # nothing to rank: left out
+        [(1.0, 7.0, 1.0), (2.0, 7.0, 2.0), (3.0, 7.0, 3.0)],  # 0, the same for all, and 1
+    )
+    d = score_difference(one, other, "rank_ic")
+    assert d.tolist() == pytest.approx([1.5, -1.0])
+    assert pd.DatetimeIndex(d.index).day.tolist() == [1, 4]
+    assert score_difference(other, one, "rank_ic").tolist() == pytest.approx([-1.5, 1.0])
+    assert score_difference(one, BASELINE, "rank_ic").tolist() == pytest.approx([1.0, 0.0])
+    assert score_difference(other, BASELINE, "rank_ic").tolist() == pytest.approx([-0.5, 1.0])
+
+
+def test_missing_expectations_are_refused_and_not_taken_for_a_constant() -> None:
+    broken = ranked(0.1)
+    broken.loc[3, "expected"] = np.nan
+    with pytest.raises(TrainingError, match="not finite"):
+        gate(contender("a", broken), None, target=RANKS)
+
+
+@pytest.mark.parametrize(("skill", "proven"), [(0.1, True), (0.0, False), (-0.1, False)])
+def test_skill_in_ranks_is_a_correlation_above_that_of_a_constant(skill: float, proven: bool) -> None:
+    assert gate(contender("a", ranked(skill)), None, target=RANKS).has_skill is proven
+
+
+def test_the_score_that_the_target_declares_decides() -> None:
+    """One is better at probabilities, the other at ranks."""
+    probable = panel(0.03, seed=1).assign(expected=ranked(0.0, seed=2)["expected"])
+    orderly = panel(0.0, seed=3).assign(expected=ranked(0.3)["expected"])
+
+    def verdicts(score: Score) -> tuple[str, str]:
+        target = Target("toy", "1d", 1, score=score)
+        one, other = contender("p", probable), contender("o", orderly)
+        return gate(one, other, target=target).verdict, gate(other, one, target=target).verdict
+
+    assert verdicts("log_loss") == verdicts("brier") == ("promote", "keep")
+    assert verdicts("rank_ic") == ("keep", "promote")
+
+
+def test_a_decision_says_what_it_was_judged_by() -> None:
+    target = Target("toy", "20d", 20, label="barrier", score="rank_ic")
+    decision = gate(contender("b", ranked(0.3)), contender("a", ranked(0.0, seed=1)), target=target)
+    assert "rank correlation" in decision.reason
+    assert decision.evidence["target"] == {
+        "domain": "toy", "name": "20d", "horizon": 20, "label": "barrier", "score": "rank_ic"
+    }  # fmt: skip
+    assert decision.evidence["skill"]["mean"] == pytest.approx(decision.evidence["candidate"]["scores"]["rank_ic"])
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(0.001, "promote"), (0.02, "keep")])
+def test_a_refresh_may_lose_less_than_its_margin_of_rank_correlation(lost: float, verdict: str) -> None:
+    champion = ranked(0.3, n_dates=600)
+    # A forecast that is a share of the outcome and else noise has about that correlation with it.
+    noise = np.random.default_rng(8).standard_normal(len(champion))
+    refreshed = champion.assign(expected=champion["expected"] - lost * champion["value"] + 0.002 * noise)
+    decision = gate(contender("a", refreshed, NEWER), contender("a", champion, OLDER), target=RANKS)
+    assert (decision.door, decision.verdict) == ("refresh", verdict), decision.reason
+    assert decision.evidence["margin"] == 0.003
+
+
+def test_a_refresh_on_dates_of_which_none_can_be_ranked_proves_nothing() -> None:
+    whole = panel(0.0)
+    pairs = whole[whole["entity"] < "E02"].reset_index(drop=True)
+    decision = gate(contender("a", pairs, NEWER), contender("a", pairs, OLDER), target=RANKS)
+    assert (decision.door, decision.verdict, decision.has_skill) == ("refresh", "keep", False)
+    assert "0 dates are too few" in decision.reason

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, pearsonr, spearmanr
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ml.lifecycle import metrics
 
@@ -97,3 +98,132 @@ def test_scores_show_the_baseline_beside_the_model_and_leave_out_what_is_undefin
     assert found["baseline_log_loss"] == pytest.approx(np.log(2))
     assert found["accuracy"] == pytest.approx(0.5)
     assert not {"auc", "ic", "rank_ic"} & set(found)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.5, 0.50001, 0.9])), min_size=1, max_size=30))
+def test_precision_recall_and_f1_agree_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
+    y, p = np.array([up for up, _ in rows]), np.array([q for _, q in rows])
+    for own, reference in (
+        (metrics.precision, precision_score),
+        (metrics.recall, recall_score),
+        (metrics.f1, f1_score),
+    ):
+        assert own(y, p) == pytest.approx(reference(y, p > 0.5, zero_division=np.nan), nan_ok=True)
+
+
+def test_precision_without_a_call_and_recall_without_a_rise_are_undefined() -> None:
+    rises, falls, low, high = np.ones(3, bool), np.zeros(3, bool), np.full(3, 0.5), np.full(3, 0.6)
+    assert np.isnan(metrics.precision(rises, low))
+    assert (metrics.recall(rises, low), metrics.f1(rises, low)) == (0.0, 0.0)
+    assert np.isnan(metrics.recall(falls, high))
+    assert (metrics.precision(falls, high), metrics.f1(falls, high)) == (0.0, 0.0)
+    assert np.isnan(metrics.f1(falls, low))
+
+
+def dates(*counts: int) -> pd.DatetimeIndex:
+    """Consecutive days, each repeated so often."""
+    return pd.date_range("2024-01-01", periods=len(counts), tz="UTC").repeat(list(counts))
+
+
+def test_dates_that_can_be_ranked() -> None:
+    value = np.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+    assert metrics.has_ranks(value, dates(2, 3, 3)).tolist() == [False, False, True]
+
+
+def test_icir_by_hand() -> None:
+    # Mean 0.02, deviations -0.02, 0, 0.02.
+    ic = pd.Series([0.0, 0.02, float("nan"), 0.04])
+    assert metrics.icir(ic) == pytest.approx(0.02 / 0.02)
+    assert np.isnan(metrics.icir(pd.Series([0.1, float("nan")])))
+    assert np.isnan(metrics.icir(np.full(5, 0.1)))
+
+
+def test_the_tenths_weigh_one_unit_each() -> None:
+    ts = dates(20, 5)
+    expected = np.r_[np.arange(20.0), [3.0, 1.0, 2.0, 5.0, 4.0]]
+    weights = metrics.decile_weights(expected, ts)
+    assert weights.tolist() == [-0.5, -0.5, *[0.0] * 16, 0.5, 0.5, 0.0, -1.0, 0.0, 1.0, 0.0]
+
+
+def test_rows_that_tie_for_the_last_places_of_a_tenth_share_them() -> None:
+    # 20 rows, so two places: one is taken by the 9, four rows tie for the other.
+    expected = np.r_[[9.0, 8.0, 8.0, 8.0, 8.0], np.arange(15.0) / 10]
+    assert metrics.decile_weights(expected, dates(20))[:5].tolist() == [0.5, *[0.125] * 4]
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_the_same_forecast_for_all_holds_nothing(count: int) -> None:
+    ts = dates(count)
+    assert not metrics.decile_weights(np.full(count, 0.1), ts).any()
+    assert metrics.decile_returns(np.arange(float(count)), np.full(count, 0.1), ts).tolist() == [0.0]
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=25), min_size=1, max_size=5), st.integers(0, 99))
+def test_weights_are_balanced_and_the_same_in_any_order(said: list[list[int]], seed: int) -> None:
+    ts, expected = dates(*map(len, said)), np.array([float(x) for date in said for x in date])
+    weights = metrics.decile_weights(expected, ts)
+    order = np.random.default_rng(seed).permutation(len(ts))
+    np.testing.assert_allclose(metrics.decile_weights(expected[order], ts[order]), weights[order])
+    for _, own in pd.Series(weights).groupby(ts):
+        assert own.sum() == pytest.approx(0, abs=1e-12)
+        assert own[own > 0].sum() <= 1 + 1e-12
+    # Without ties in the tenths they hold one unit on each side.
+    strict = metrics.decile_weights(np.arange(float(len(ts))), ts)
+    for _, own in pd.Series(strict).groupby(ts):
+        assert own[own > 0].sum() == pytest.approx(1.0 if len(own) > 1 else 0.0)
+
+
+def test_top_minus_bottom_is_the_difference_of_two_means() -> None:
+    rng = np.random.default_rng(3)
+    ts, value, expected = dates(37, 50), rng.standard_normal(87), rng.standard_normal(87)
+    found = metrics.decile_returns(value, expected, ts)
+    for day, places in zip(ts.unique(), (3, 5), strict=True):
+        order = value[ts == day][np.argsort(expected[ts == day])]
+        assert found[day] == pytest.approx(order[-places:].mean() - order[:places].mean())
+
+
+def test_turnover_by_hand() -> None:
+    entity = np.array(["A", "B", "C"] * 4, dtype=object)
+    # Long A short C; the same; long C short A; long B short A.
+    expected = np.array([3.0, 2.0, 1.0, 3.0, 2.0, 1.0, 1.0, 2.0, 3.0, 1.0, 3.0, 2.0])
+    ts = dates(3, 3, 3, 3)
+    assert metrics.decile_turnover(entity, expected, ts, 1).tolist() == [2.0, 0.0, 4.0, 2.0]
+    # Two sessions ahead, the third date's money is that of the first, the fourth's that of the second.
+    assert metrics.decile_turnover(entity, expected, ts, 2).tolist() == [2.0, 2.0, 4.0, 4.0]
+
+
+def test_whoever_leaves_is_sold_and_whoever_comes_is_bought() -> None:
+    entity = np.array(["A", "B", "B", "C"], dtype=object)
+    turnover = metrics.decile_turnover(entity, np.array([1.0, 2.0, 2.0, 1.0]), dates(2, 2), 1)
+    # Long B throughout; A's short is bought back, C's begun.
+    assert turnover.tolist() == [2.0, 2.0]
+
+
+def test_costs_are_paid_on_everything_traded() -> None:
+    days = pd.date_range("2024-01-01", periods=2)
+    net = metrics.net_of_costs(pd.Series([0.01, 0.0], days), pd.Series([2.0, 4.0], days), cost_bps=5)
+    assert net.tolist() == pytest.approx([0.01 - 0.001, -0.002])
+
+
+def test_sharpe_ratio_by_hand() -> None:
+    returns = np.array([0.01, 0.03])  # mean 0.02, deviation 0.01 sqrt(2)
+    assert metrics.sharpe_ratio(returns, 1, 252) == pytest.approx(0.02 / (0.01 * math.sqrt(2)) * math.sqrt(252))
+    assert metrics.sharpe_ratio(returns, 4, 252) == pytest.approx(metrics.sharpe_ratio(returns, 1, 252) / 2)
+    assert np.isnan(metrics.sharpe_ratio(np.array([0.01]), 1, 252))
+    assert np.isnan(metrics.sharpe_ratio(np.full(9, 0.01), 1, 252))
+
+
+def test_the_overlap_of_returns_does_not_change_the_sharpe_ratio() -> None:
+    daily = np.random.default_rng(2).normal(0.001, 0.01, 200_000)
+    weekly = np.lib.stride_tricks.sliding_window_view(daily, 5).sum(axis=1)
+    assert metrics.sharpe_ratio(weekly, 5, 252) == pytest.approx(metrics.sharpe_ratio(daily, 1, 252), rel=0.02)
+
+
+def test_maximum_drawdown_by_hand() -> None:
+    # Wealth 1, 1.5, 0.75, 0.9, 1.8: down by half from 1.5.
+    assert metrics.maximum_drawdown(np.array([0.5, -0.5, 0.2, 1.0]), 1) == pytest.approx(0.5)
+    # Half of it in each of two portfolios: 1, 1.25, 0.9375...
+    assert metrics.maximum_drawdown(pd.Series([0.5, -0.5, 0.2, 1.0]), 2) == pytest.approx(0.25)
+    assert metrics.maximum_drawdown(np.array([-0.1]), 1) == pytest.approx(0.1)
+    assert metrics.maximum_drawdown(np.array([0.1, 0.1]), 1) == 0.0
+    assert np.isnan(metrics.maximum_drawdown(np.empty(0), 1))

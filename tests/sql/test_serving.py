@@ -293,7 +293,7 @@ def test_promotions_read_the_evidence_that_the_gate_really_writes(model: Book) -
     )
     seen = np.datetime64("2024-01-01", "us")
     decision = decide(
-        Target("equity", "5d", 5),
+        Target("equity", "5d", 5, label="scaled", score="brier"),
         Contender("candidate", oof, seen),
         Contender("champion", oof.assign(p_up=0.5), seen),
         alpha_for_this_look=0.01,
@@ -307,6 +307,7 @@ def test_promotions_read_the_evidence_that_the_gate_really_writes(model: Book) -
     assert model.shown("promotions", "mean_difference", "statistic", "critical_value", "p_value", "skill_p_value") == [
         (test["mean"], test["statistic"], test["critical"], test["p_value"], skill["p_value"])
     ]
+    assert model.shown("promotions", "label", "score") == [("scaled", "brier")]
 
 
 def test_data_quality_shows_each_check_and_attempts_that_never_got_to_them(book: Book) -> None:
