@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,24 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise StoreError(
             f"{path.name} that cannot be written ({error})", "a writable directory", "Free space"
         ) from error
+
+
+def write_noted(path: Path, content: bytes) -> str:
+    """Write a file and give its sha256, to be noted in the model's document."""
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_noted(path: Path, digest: str) -> bytes:
+    """A file's content; RegistryError unless it is what was noted.
+
+    For content that a library reads: some end the whole process on bytes that break off.
+    """
+    content = read_bytes(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise RegistryError(f"{path.name} of sha256 {found}", digest, "Fetch the model again or retrain it")
+    return content
 
 
 def read_bytes(path: Path) -> bytes:

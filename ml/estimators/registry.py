@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from ml.errors import RegistryError
-from ml.estimators.baselines import Climatology
-from ml.estimators.boosting import XGBoost
+from ml.estimators.baselines import Climatology, Momentum
 from ml.estimators.interface import Estimator
+from ml.estimators.lightgbm_trees import LightGBM
+from ml.estimators.linear import Linear
+from ml.estimators.xgboost_trees import XGBoost
 
-ESTIMATORS: dict[str, type[Estimator]] = {estimator.name: estimator for estimator in (XGBoost, Climatology)}
+ESTIMATORS: dict[str, type[Estimator]] = {
+    estimator.name: estimator for estimator in (XGBoost, LightGBM, Linear, Climatology, Momentum)
+}
 
 
 def estimator_class(name: str) -> type[Estimator]:

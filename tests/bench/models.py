@@ -6,7 +6,7 @@ from ml.domain import Target
 from ml.equity import adjustment, labels
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
-from ml.estimators.boosting import XGBoost
+from ml.estimators.xgboost_trees import XGBoost
 from ml.frames import ACTIONS
 from ml.io.warehouse import Warehouse
 from ml.lifecycle.dataset import build

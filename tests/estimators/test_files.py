@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 
 from ml.errors import RegistryError, StoreError
-from ml.estimators.files import field, read_bytes, read_document, write_bytes, write_document
+from ml.estimators.files import (
+    field,
+    read_bytes,
+    read_document,
+    read_noted,
+    write_bytes,
+    write_document,
+    write_noted,
+)
 
 
 def test_a_document_comes_back_with_every_digit(tmp_path: Path) -> None:
@@ -36,3 +44,11 @@ def test_files_that_cannot_be_read_or_written_are_store_errors(tmp_path: Path) -
         read_bytes(tmp_path / "absent")
     with pytest.raises(StoreError, match="cannot be written"):
         write_bytes(tmp_path / "no" / "such" / "place", b"")
+
+
+def test_a_file_is_read_as_it_was_noted_or_not_at_all(tmp_path: Path) -> None:
+    digest = write_noted(tmp_path / "a", b"whole")
+    assert read_noted(tmp_path / "a", digest) == b"whole"
+    (tmp_path / "a").write_bytes(b"whol")
+    with pytest.raises(RegistryError, match=f"a of sha256 .*; expected {digest}"):
+        read_noted(tmp_path / "a", digest)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ml.errors import FrameError, RegistryError, StoreError
-from ml.estimators.boosting import XGBoost
+from ml.estimators.xgboost_trees import XGBoost
 from ml.frames import FORECAST
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.model import Model

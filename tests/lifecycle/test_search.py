@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ml.errors import RegistryError, TrainingError
-from ml.estimators.boosting import XGBoost
+from ml.estimators.xgboost_trees import XGBoost
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.metrics import log_loss_rows, per_date_mean
 from ml.lifecycle.search import SearchResult, search

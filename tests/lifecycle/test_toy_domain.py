@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.estimators.boosting import XGBoost
+from ml.estimators.xgboost_trees import XGBoost
 from ml.frames import OUT_OF_FOLD, PREDICTIONS
 from ml.lifecycle.audit import audit, raise_if_failed
 from ml.lifecycle.comparison import Contender, decide
