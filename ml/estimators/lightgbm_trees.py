@@ -37,6 +37,7 @@ class LightGBM(Estimator):
     """Histogram trees that grow leaf by leaf, with a declared, conservative space."""
 
     name: ClassVar[str] = "lightgbm"
+    packages: ClassVar[tuple[str, ...]] = ("lightgbm",)
     defaults: ClassVar[Params] = {**SHARED_DEFAULTS, "leaves": 8}
 
     def __init__(self) -> None:

@@ -37,6 +37,7 @@ class XGBoost(Estimator):
     """Histogram trees that grow level by level, with a declared, conservative space."""
 
     name: ClassVar[str] = "xgboost"
+    packages: ClassVar[tuple[str, ...]] = ("xgboost",)
     defaults: ClassVar[Params] = {**SHARED_DEFAULTS, "max_depth": 3}
 
     def __init__(self) -> None:

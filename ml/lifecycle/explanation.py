@@ -51,7 +51,7 @@ def contributions(fitted: tuple[Estimator, ...], shares: Vector, panel: Panel, a
 
 
 def importance(contributed: Matrix, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Mean |contribution| of each feature in log-odds, the strongest first; those that never moved anything left out."""
+    """Mean |contribution| of each feature in log-odds, strongest first; none that never moved anything."""
     mean = np.abs(contributed).mean(axis=0)
     order = np.argsort(-mean, kind="stable")
     return [{"feature": names[j], "importance": float(mean[j])} for j in order if mean[j] > 0]

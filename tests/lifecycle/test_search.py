@@ -122,7 +122,7 @@ def test_a_trial_that_fails_is_recorded_and_the_next_one_tried(
 
 def test_when_every_trial_fails_the_first_reason_is_told(folds: list[Fold], dataset: Dataset) -> None:
     rising = replace(dataset, value=np.abs(dataset.value))
-    with pytest.raises(TrainingError, match="2 trials of xgboost, none of which.*one class"):
+    with pytest.raises(TrainingError, match=r"2 trials of xgboost, none of which.*one class"):
         run(rising, folds, 2)
 
 
