@@ -233,3 +233,8 @@ def test_features_stand_side_by_side(reader: Connection) -> None:
     assert only(answer(reader, QUERIES["18"]), "symbol", "rsi_14", "vol_cc_20") == [("IBM", 28.25, None)]
     (example,) = re.findall(r"`(select features from [^`]*)`", PAGE)
     assert answer(reader, example) == [{"features": {"rsi_14": 71.5, "vol_cc_20": 0.012}}]
+
+
+def test_the_reasons_of_a_call_are_told(reader: Connection) -> None:
+    told = [row for row in answer(reader, QUERIES["19"]) if row["horizon"] == "5d"]
+    assert only(told, "factor", "words") == [("key", "RSI: pushes up"), ("risk", "vol: pushes down")]
