@@ -33,6 +33,12 @@ def latest_predictions(symbol: str | None = None, horizon: str | None = None) ->
     return _rows("serving_latest_predictions", {"symbol": symbol, "horizon": horizon})
 
 
+def explanations(symbol: str) -> dict[str, list[Row]]:
+    """Why the latest predictions of a symbol say what they say, by horizon: pushes up, then down, strongest first."""
+    rows = _rows("serving_explanations", {"symbol": symbol})
+    return {horizon: [row for row in rows if row["horizon"] == horizon] for horizon in {row["horizon"] for row in rows}}
+
+
 def freshness() -> list[Row]:
     """The last publication of each domain: `as_of`, `published_at`, `is_stale`, `is_replay`, `row_count`..."""
     return _rows("serving_freshness", {})

@@ -63,7 +63,7 @@ def _decide(config: Settings, warehouse: Warehouse, target: Target, version: int
         looks_taken=models.looks_in_year_before(warehouse, target, as_of),
         looks_per_year=config.looks_per_year,
     )
-    decision = _unless_special(decision, candidate, champion)
+    decision = _telling_who_is_missing(_unless_special(decision, candidate, champion), candidate)
     log.info("%s version %d: %s, %s", target.model_name, version, decision.verdict, decision.reason)
     return models.record_decision(warehouse, _row(target, version, champion, as_of, decision))
 
@@ -79,6 +79,13 @@ def _unless_special(decision: Decision, candidate: Row, champion: Row | None) ->
         gone = f"champion version {champion['to_version']} cannot serve: its feature set is no longer computed"
         return replace(decision, reason=f"{gone}; {decision.reason}")
     return decision
+
+
+def _telling_who_is_missing(decision: Decision, candidate: Row) -> Decision:
+    if not candidate["left_out"]:
+        return decision
+    missing = ", ".join(candidate["left_out"])
+    return replace(decision, reason=f"{decision.reason}; the candidate was made without {missing}, which did not learn")
 
 
 def _is_later(champion: Row, candidate: Row) -> bool:

@@ -155,7 +155,7 @@ def models() -> list[dict[str, Any]]:
 
 @app.get("/api/series")
 def series(symbol: Text) -> dict[str, Any]:
-    """One symbol's prices, its splits and dividends, and per horizon what was predicted night by night."""
+    """One symbol's prices, its splits and dividends, and per horizon what was predicted night by night, and why tonight."""
     horizons = [row["horizon"] for row in serving.latest_predictions(symbol)]
     prices = serving.price_series(symbol)
     if not horizons and not prices:
@@ -164,6 +164,7 @@ def series(symbol: Text) -> dict[str, Any]:
         "symbol": symbol,
         "prices": prices,
         "actions": serving.actions(symbol),
+        "reasons": serving.explanations(symbol),
         "predictions": {horizon: serving.prediction_series(symbol, horizon) for horizon in horizons},
     }
 

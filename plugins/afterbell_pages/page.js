@@ -26,7 +26,7 @@ const COLUMNS = [
 
 const CHAMPIONS = [
   { name: "Horizon", cell: (m) => m.horizon, head: true },
-  { name: "Version", cell: (m) => `v${m.model_version} ${m.estimator}` },
+  { name: "Version", cell: (m) => `v${m.model_version} ${m.estimator}${without(m.left_out)}` },
   { name: "Skill", cell: (m) => skill(m.has_skill) },
   { name: "Log-loss", cell: (m) => versus(m.log_loss, m.baseline_log_loss), number: true },
   { name: "Brier", cell: (m) => versus(m.brier, m.baseline_brier), number: true },
@@ -40,6 +40,10 @@ const state = { rows: [], sort: 0, descending: false, limit: ROWS_AT_ONCE };
 function opener(row) {
   const label = `${row.symbol}, ${row.horizon}: open the chart`;
   return make("button", { type: "button", class: "link", "aria-label": label }, row.symbol);
+}
+
+function without(leftOut) {
+  return leftOut.length ? ` (without ${leftOut.join(", ")}: did not learn)` : "";
 }
 
 function versus(score, baseline) {
@@ -156,27 +160,52 @@ function renderDetail(series, horizon) {
   const mine = state.rows.filter((r) => r.symbol === series.symbol)
     .sort((a, b) => sessions(a.horizon) - sessions(b.horizon));
   const figure = make("figure", { class: "chart" });
-  const cards = make("div", { class: "outlook" }, mine.map((row) => outlook(row, row.horizon === horizon)));
+  const cards = make("div", { class: "outlook" }, mine.map((row) =>
+    outlook(row, series.reasons[row.horizon] ?? [], row.horizon === horizon)));
   $("detail-body").replaceChildren(
     make("p", { class: "muted" }, `As of the close of ${longDate(mine[0]?.as_of)} at ${price(mine[0]?.price)}`),
     figure, cards);
   chart(figure, series, horizon);
 }
 
-function outlook(row, chosen) {
+function outlook(row, reasons, chosen) {
   const facts = [
     ["Target", `${price(row.price_target)} (${change(row.expected_return)})`],
     ["80 % interval", range(row.price_lower, row.price_upper)],
     ["Chance of a rise", share(row.p_up)],
     ["Confidence", share(row.confidence)],
+    ...weighing(row),
     ["Matures", longDate(row.matures_at)],
     ["Model", `v${row.model_version}`],
   ];
   return make("article", { class: chosen ? "chosen" : null }, [
     make("h3", {}, [row.horizon, " ", direction(row.direction)]),
     skill(row.has_skill),
+    row.is_outlier ? make("span", { class: "badge warn" }, "Unlike the training data") : "",
     make("dl", {}, facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    ...pushes(reasons),
   ]);
+}
+
+// Predictions from before models were ensembles have none of these.
+function weighing(row) {
+  if (row.risk_score === null) return [];
+  const worth = (change) => row.price * (1 + change);
+  return [
+    ["95 % interval", range(worth(row.return_lower_95), worth(row.return_upper_95))],
+    ["Chance of the target", share(row.target_probability)],
+    ["Stop", `${price(row.price_stop)} (${change(row.return_stop)})`],
+    ["Risk", `${Math.round(row.risk_score)} of 100`],
+    ["Rose when so much was said", `${share(row.similar_share_up)} (${count(row.similar_dates)} dates)`],
+  ];
+}
+
+function pushes(reasons) {
+  if (reasons.length === 0) return [];
+  return [make("details", {}, [
+    make("summary", {}, "Why"),
+    make("ul", { class: "reasons small" }, reasons.map((reason) => make("li", { class: reason.factor }, reason.words))),
+  ])];
 }
 
 function listen() {
