@@ -10,6 +10,7 @@ from ml.domain import Target
 from ml.equity import sessions
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import Feature, FeatureSet
+from ml.equity.features.kernels.compiled import compiled
 from ml.frames import LABELS
 
 REVISION = 1
@@ -17,11 +18,13 @@ REVISION = 1
 
 BARRIER_WIDTH = 1.0
 """Distance of a barrier in standard deviations of the horizon's log return. A random walk in continuous time leaves
-such a band before its end in 63 % of cases; seen at closes alone, in fewer."""
+such a band in 63 % of cases; seen at closes, before the last, in 37 % over 5 sessions and 57 % over 60 (measured)."""
 
-_VOLATILITY = FeatureSet(
+VOLATILITY = FeatureSet(
     "barriers", 1, (Feature("volatility", "std(ret, 20)", "volatility", "Of one session", "log return per session"),)
 )
+"""What barriers are measured in: the catalogue's SCALE_FEATURE, as it was when the labels got their REVISION."""
+
 _SESSIONS_APART = 1 << 20
 """Room for one symbol's sessions in a composite key: more than any calendar plus any horizon."""
 
@@ -88,25 +91,30 @@ def _at_the_end(key: Rows, horizon: int) -> Rows:
 
 
 def _first_touch(key: Rows, close: Reals, volatility: Reals, horizon: int) -> Rows:
-    """Walked by all rows at once, one session after the other; a row leaves when it is decided or meets a gap."""
-    decided = np.full(len(key), -1, dtype=np.int64)
-    reach = np.exp(BARRIER_WIDTH * volatility * np.sqrt(horizon))
-    upper, lower = close * reach, close / reach
     place = key % _SESSIONS_APART
-    walking = np.flatnonzero((volatility > 0) & (place + horizon <= place.max(initial=0)))
-    for step in range(1, horizon + 1):
-        walking = walking[walking + step < len(key)]
-        walking = walking[key[walking + step] == key[walking] + step]
-        seen = close[walking + step]
-        done = (seen >= upper[walking]) | (seen <= lower[walking]) | (step == horizon)
-        decided[walking[done]] = walking[done] + step
-        walking = walking[~done]
-    return decided
+    reach = np.exp(BARRIER_WIDTH * volatility * np.sqrt(horizon))
+    decided = np.empty(len(key), dtype=np.int64)
+    _walk(key, close, close * reach, close / reach, horizon, decided)
+    labelled = (volatility > 0) & (place + horizon <= place.max(initial=0))
+    return np.where(labelled, decided, -1)
+
+
+@compiled
+def _walk(key: Rows, close: Reals, upper: Reals, lower: Reals, horizon: int, decided: Rows) -> None:
+    """decided: where each row's path first touches, or the end of its horizon; -1 if a bar is missing before."""
+    for row in range(len(key)):
+        decided[row] = -1
+        for then in range(row + 1, min(row + horizon + 1, len(key))):
+            if key[then] - key[row] != then - row:
+                break
+            if close[then] >= upper[row] or close[then] <= lower[row] or then == row + horizon:
+                decided[row] = then
+                break
 
 
 def _volatility(adjusted: pd.DataFrame, place: Rows, calendar: str) -> Reals:
     """Of each bar, known at its close; NaN until there are 20 returns."""
-    computed = compute(adjusted, _VOLATILITY, calendar)["volatility"].to_numpy()
+    computed = compute(adjusted, VOLATILITY, calendar)["volatility"].to_numpy()
     volatility = np.empty(len(adjusted))
     volatility[np.argsort(place, kind="stable")] = computed  # features are sorted by (ts, symbol)
     return volatility

@@ -24,7 +24,7 @@ from ml.lifecycle.dataset import Instants
 Dates: TypeAlias = "Instants | pd.DatetimeIndex | pd.Series[pd.Timestamp]"
 
 Entities: TypeAlias = "npt.NDArray[np.object_] | pd.Series[str]"
-Series: TypeAlias = "pd.Series[float] | Vector"
+ByDate: TypeAlias = "pd.Series[float] | Vector"
 
 EVEN_ODDS = 0.5
 EPSILON = 1e-6
@@ -126,7 +126,7 @@ def has_ranks(value: Vector, ts: Dates) -> pd.Series[bool]:
     return (by_date.size() >= FEWEST_RANKED) & (by_date.max() > by_date.min())
 
 
-def icir(coefficients: Series) -> float:
+def icir(coefficients: ByDate) -> float:
     """Mean over dates of an information coefficient by its standard deviation (n - 1); not annualised.
 
     Dates without a coefficient (NaN) are left out. Over h > 1 periods neighbouring coefficients share
@@ -179,7 +179,7 @@ def net_of_costs(returns: pd.Series[float], turnover: pd.Series[float], cost_bps
     return returns - turnover * (cost_bps * BASIS_POINT)
 
 
-def sharpe_ratio(returns: Series, horizon: int, periods_per_year: float) -> float:
+def sharpe_ratio(returns: ByDate, horizon: int, periods_per_year: float) -> float:
     """Mean by standard deviation (n - 1) of returns over h periods begun on each date, x sqrt(periods per year / h).
 
     So it is that of holding one portfolio for h periods, then the next, averaged over the h days on
@@ -188,7 +188,7 @@ def sharpe_ratio(returns: Series, horizon: int, periods_per_year: float) -> floa
     return _mean_to_deviation(np.asarray(returns, dtype=np.float64)) * float(np.sqrt(periods_per_year / horizon))
 
 
-def maximum_drawdown(returns: Series, horizon: int) -> float:
+def maximum_drawdown(returns: ByDate, horizon: int) -> float:
     """The largest fall from a peak, as a share of it, of wealth that begins at 1 and earns return / h on each date.
 
     1 / h of it is in each of the h portfolios that are held at once; each date's outcome is booked on

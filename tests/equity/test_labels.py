@@ -10,6 +10,7 @@ import pytest
 from ml.domain import Target
 from ml.equity import labels as equity_labels
 from ml.equity.domain import equity
+from ml.equity.features.catalogue import DEFAULT_SET, SCALE_FEATURE
 from ml.equity.labels import labels
 from ml.frames import LABELS
 from tests.equity.panels import CALENDAR, bars_of, closes, random_bars, unadjusted
@@ -126,6 +127,11 @@ def test_while_the_last_sessions_run_those_that_touched_early_have_no_label_eith
     got = known_after(START + 4)
     assert got["ts"].unique().tolist() == [closes(START + 1)[START]]
     assert got["entity"].tolist() == ["A", "B"]
+
+
+def test_barriers_are_measured_in_what_intervals_are_scaled_by() -> None:
+    (scale,) = (feature for feature in DEFAULT_SET.features if feature.name == SCALE_FEATURE)
+    assert equity_labels.VOLATILITY.features[0].node.text == scale.node.text, "another formula is another REVISION"
 
 
 def test_a_price_that_stood_still_has_no_barriers() -> None:

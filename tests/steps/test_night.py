@@ -13,7 +13,7 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.frames import FORECAST
 from ml.io.registry import Registry
 from ml.io.store import Store
-from ml.settings import Settings
+from ml.settings import Settings, settings
 from ml.steps import features, keep, months, predict
 from ml.steps.night import asked_for
 from tests.steps.market import LAST, SYMBOLS, bars, seen, write
@@ -38,6 +38,25 @@ def test_the_sample_gives_predictions_for_five_symbols_and_three_horizons(
         (symbol, horizon, "2013-03-01", price, True, True, True, False)
         for symbol, price in prices.items()
         for horizon in ("1d", "20d", "5d")
+    ]
+
+
+def test_a_target_is_trained_on_its_label_and_judged_by_its_score(
+    market: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFTERBELL_HORIZONS", "1w")
+    monkeypatch.setenv("AFTERBELL_LABELS", "1w=barrier")
+    monkeypatch.setenv("AFTERBELL_SCORES", "5d=rank_ic")
+    settings.cache_clear()
+    assert main(NIGHT) == 0
+    (told,) = seen(
+        reader_dsn, "select horizon, label, score, reason, evidence #>> '{skill,mean}' from serving.promotions"
+    )
+    assert told[:3] == ("5d", "barrier", "rank_ic")
+    assert "rank correlation" in told[3]
+    assert seen(reader_dsn, "select horizon, rank_ic from serving.models") == [("5d", pytest.approx(float(told[4])))]
+    assert seen(reader_dsn, "select distinct horizon, count(*) from serving.latest_predictions group by 1") == [
+        ("5d", len(SYMBOLS))
     ]
 
 
