@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task, task_group
+from airflow.sdk import dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
-from ml.settings import ESTIMATORS, HORIZONS, OTHER_NAMES
 from night_form import NIGHT_FORM
+from retrain_form import RETRAIN_FORM
 
 HORIZON_LABEL = "{{ horizon_shown }}"
 
@@ -34,35 +34,7 @@ def show_horizon(horizon: str) -> None:
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["afterbell", "equity", "night", "training"],
-    params={
-        **NIGHT_FORM,
-        "horizons": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "enum": [*HORIZONS, *OTHER_NAMES]},
-            examples=list(HORIZONS),
-            title="Horizons",
-            description="Which of AFTERBELL_HORIZONS to retrain; 1w, 1m and 3m are other names of 5d, 20d and 60d. "
-            "Empty: all of them.",
-        ),
-        "trials": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=1000,
-            title="Trials",
-            description="How many sets of hyper-parameters each boosted model tries per horizon; estimators whose "
-            "trials cost more try fewer. Empty: AFTERBELL_TRIALS.",
-        ),
-        "estimators": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "enum": list(ESTIMATORS)},
-            examples=list(ESTIMATORS),
-            title="Estimators",
-            description="Which estimators to let learn. Empty: AFTERBELL_ESTIMATORS.",
-        ),
-    },
+    params={**NIGHT_FORM, **RETRAIN_FORM},
 )
 def equity_retrain() -> None:
     @task(doc_md="The night to train on (the latest, when several piled up), with its features and labels.")

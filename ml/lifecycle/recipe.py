@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ml.domain import Label
 from ml.errors import RegistryError
 from ml.estimators.interface import Params
 
@@ -26,9 +27,9 @@ class Recipe:
     combiner, calibrator: by the names in `ensembles` and `calibration`; both learn from the members'
     out-of-fold answers. feature_set: the digest of the features' definitions, so that a changed formula
     under an old name makes a new recipe. scale_feature: a feature proportional to the value's dispersion,
-    by which intervals widen and narrow; None means equally wide intervals. scaled: members learn the value
-    in units of that dispersion. regime_features: what weights may depend on. most_rows: a fit draws at most
-    so many rows; None for all.
+    by which intervals widen and narrow; None means equally wide intervals. label: what members learn; `scaled`
+    is the value in units of that dispersion. regime_features: what weights may depend on. most_rows: a fit
+    draws at most so many rows; None for all.
     """
 
     members: tuple[Member, ...]
@@ -38,7 +39,7 @@ class Recipe:
     combiner: str = "single"
     calibrator: str = "none"
     scale_feature: str | None = None
-    scaled: bool = False
+    label: Label = "return"
     regime_features: tuple[str, ...] = ()
     most_rows: int | None = None
 
@@ -58,6 +59,11 @@ class Recipe:
     def estimators(self) -> tuple[str, ...]:
         """The members' estimators, in order."""
         return tuple(member.estimator for member in self.members)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether members learn the value in units of the dispersion."""
+        return self.label == "scaled"
 
     @property
     def name(self) -> str:

@@ -40,7 +40,7 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, ver
     decision_id = _decided_before(warehouse, target, int(version))
     if decision_id is None:
         decision_id = _decide(config, warehouse, target, int(version), night.as_of)
-    return keys(night, snapshot=snapshot, horizon=horizon, decision_id=str(decision_id))
+    return keys(night, snapshot=snapshot, horizon=target.name, decision_id=str(decision_id))
 
 
 def _decided_before(warehouse: Warehouse, target: Target, version: int) -> int | None:
@@ -75,9 +75,10 @@ def _unless_special(decision: Decision, candidate: Row, champion: Row | None) ->
     if _is_later(champion, candidate):
         reason = f"a past night: champion version {champion['to_version']} has been trained on later ones and stays"
         return replace(decision, door="replace", verdict="keep", reason=reason)
-    if _cannot_serve(candidate, champion):
-        gone = f"champion version {champion['to_version']} cannot serve: its feature set is no longer computed"
-        return replace(decision, reason=f"{gone}; {decision.reason}")
+    if (why := _why_it_cannot_serve(candidate, champion)) is not None:
+        return replace(
+            decision, reason=f"champion version {champion['to_version']} cannot serve: {why}; {decision.reason}"
+        )
     return decision
 
 
@@ -92,16 +93,22 @@ def _is_later(champion: Row, candidate: Row) -> bool:
     return bool(champion["as_of"] > candidate["as_of"])
 
 
-def _cannot_serve(candidate: Row, champion: Row) -> bool:
-    """A champion whose features nobody computes any more can neither be refitted nor predict."""
-    return bool(champion["feature_set_digest"] != candidate["feature_set_digest"])
+def _why_it_cannot_serve(candidate: Row, champion: Row) -> str | None:
+    """A champion whose features nobody computes any more can neither be refitted nor predict; one that has learned
+    another label answers another question."""
+    if champion["feature_set_digest"] != candidate["feature_set_digest"]:
+        return "its feature set is no longer computed"
+    learned = champion["recipe"].get("label")
+    if learned != candidate["recipe"]["label"]:
+        return f"it has learned the label {learned}, the target declares {candidate['recipe']['label']}"
+    return None
 
 
 def _champion_contender(
     config: Settings, warehouse: Warehouse, target: Target, candidate: Row, champion: Row | None
 ) -> Contender | None:
     """The champion's recipe refitted on the candidate's outer folds; None when there is none to refit."""
-    if champion is None or _cannot_serve(candidate, champion) or _is_later(champion, candidate):
+    if champion is None or _is_later(champion, candidate) or _why_it_cannot_serve(candidate, champion):
         return None
     serving = models.version(warehouse, target, champion["to_version"])
     parts = domains.parts(target.domain, config)

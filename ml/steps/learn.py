@@ -104,7 +104,7 @@ def recipe(config: Settings, parts: Parts, target: Target, members: tuple[Member
         feature_set=parts.feature_set_digest,
         seed=config.seed,
         scale_feature=parts.scale_feature,
-        scaled=target.label == "scaled",
+        label=target.label,
         regime_features=parts.regime_features,
         most_rows=config.fit_rows,
     )

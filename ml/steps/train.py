@@ -89,7 +89,7 @@ def run(
     if known is None:
         raise NotRecorded(f"no version for training {question[:16]}", "the one just recorded", "Run train again")
     log.info("%s: version %s of snapshot %s", target.model_name, known["version"], snapshot[:16])
-    return keys(night, snapshot=snapshot, horizon=horizon, version=str(known["version"]))
+    return keys(night, snapshot=snapshot, horizon=target.name, version=str(known["version"]))
 
 
 def _runs(config: Settings, parts: Parts, registry: Registry, questions: list[Asked]) -> dict[str, str]:

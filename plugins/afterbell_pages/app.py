@@ -155,7 +155,7 @@ def models() -> list[dict[str, Any]]:
 
 @app.get("/api/series")
 def series(symbol: Text) -> dict[str, Any]:
-    """One symbol's prices, its splits and dividends, and per horizon what was predicted night by night, and why tonight."""
+    """One symbol's prices, its splits and dividends, and per horizon what was predicted each night, and why tonight."""
     horizons = [row["horizon"] for row in serving.latest_predictions(symbol)]
     prices = serving.price_series(symbol)
     if not horizons and not prices:

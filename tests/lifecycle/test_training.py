@@ -62,7 +62,7 @@ def test_the_scale_is_the_named_feature_with_the_train_median_where_it_is_unusab
 
 
 def test_members_of_a_scaled_recipe_learn_in_units_of_the_dispersion() -> None:
-    scaled = replace(RECIPE, scale_feature="vol", scaled=True)
+    scaled = replace(RECIPE, scale_feature="vol", label="scaled")
     found = seen(scaled, dataset(), FOLDS)
     units = np.mean([1 / 1, -1 / 2, 1 / 3, -1 / 4])
     assert found.members.expected[:2, 0].tolist() == pytest.approx([units * 7, units * 8])
