@@ -24,10 +24,15 @@ def read_document(path: Path, kind: str, version: int) -> dict[str, Any]:
         raise RegistryError(
             f"{path.name} that is not JSON ({error})", f"a {kind} document", "Retrain the model"
         ) from error
+    return check_document(document, kind, version, path.name)
+
+
+def check_document(document: Any, kind: str, version: int, name: str) -> dict[str, Any]:
+    """The same document; RegistryError, which calls it `name`, unless it is a `kind` of format `version`."""
     found = (document.get("kind"), document.get("format")) if isinstance(document, dict) else (None, None)
     if found != (kind, version):
         raise RegistryError(
-            f"{path.name} of kind {found[0]!r}, format {found[1]!r}",
+            f"{name} of kind {found[0]!r}, format {found[1]!r}",
             f"kind {kind!r}, format {version}",
             "Load it with the version that wrote it, or retrain the model",
         )

@@ -101,6 +101,17 @@ def per_date_mean(rows: Vector, ts: Dates) -> pd.Series[float]:
     return pd.Series(rows, dtype="float64").groupby(pd.DatetimeIndex(ts, name="ts")).mean(skipna=False)
 
 
+def date_weights(ts: Dates, weight: Vector | None = None) -> Vector:
+    """(n,) weights of rows by which every date counts as one, however many rows it holds.
+
+    Within a date rows share in proportion to `weight` (n,), positive (label uniqueness, say); None means alike.
+    """
+    date = pd.factorize(np.asarray(ts))[0]
+    own = np.ones(date.size) if weight is None else weight
+    shares: Vector = own / np.bincount(date, weights=own)[date]
+    return shares
+
+
 def information_coefficient(value: Vector, expected: Vector, ts: Dates) -> pd.Series[float]:
     """Pearson correlation of outcome and forecast across the rows of each date; NaN where either is constant."""
     frame = pd.DataFrame({"a": value, "b": expected})

@@ -68,9 +68,14 @@ def ewc_test(d: Vector, horizon: int) -> TestResult:
     mean = float(d.mean())
     if np.ptp(d) <= CONSTANT * np.abs(d).max():
         return TestResult(mean, 0.0, 0.0, nu, 1.0, d.size, "the difference is the same on every date")
-    std_error = math.sqrt(_long_run_variance(d, nu) / d.size)
+    std_error = standard_error(d, horizon)
     statistic = mean / std_error
     return TestResult(mean, std_error, statistic, nu, float(student_t.sf(statistic, nu)), d.size)
+
+
+def standard_error(d: Vector, horizon: int) -> float:
+    """Of the mean of d (T,), in order of time, whose neighbours depend on each other over `horizon` periods."""
+    return math.sqrt(_long_run_variance(d, degrees_of_freedom(d.size, horizon)) / d.size)
 
 
 def _long_run_variance(d: Vector, nu: int) -> float:
