@@ -18,7 +18,8 @@ from scipy.special import expit, softmax
 
 from ml.errors import FrameError, RegistryError, TrainingError
 from ml.estimators.interface import Flags, Vector
-from ml.lifecycle.dataset import Codes, Instants
+from ml.estimators.panel import Codes
+from ml.lifecycle.dataset import Instants
 from ml.lifecycle.documents import Document
 from ml.lifecycle.logistic import linear_regression, log_odds, logistic_regression
 from ml.lifecycle.metrics import date_weights, log_loss_rows

@@ -18,7 +18,8 @@ import pandas as pd
 
 from ml.errors import TrainingError
 from ml.estimators.interface import Flags, Vector
-from ml.lifecycle.dataset import Codes, Instants
+from ml.estimators.panel import Codes
+from ml.lifecycle.dataset import Instants
 from ml.lifecycle.documents import Document
 from ml.lifecycle.metrics import date_weights
 
