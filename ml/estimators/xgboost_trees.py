@@ -118,7 +118,6 @@ def _train(
         # The objective's derivatives are ours; its name tells a reader of the file what the margin means.
         "objective": objective,
         "base_score": float(expit(loss.start)) if objective == "binary:logistic" else loss.start,
-        "eval_metric": "logloss" if objective == "binary:logistic" else "rmse",
         "tree_method": "hist",
         "max_bin": MAX_BIN,
         "max_depth": int(params["max_depth"]),
