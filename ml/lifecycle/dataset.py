@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -98,13 +98,29 @@ class Dataset:
 
 
 def build(features: pd.DataFrame, labels: pd.DataFrame, target: Target, names: tuple[str, ...]) -> Dataset:
-    """Every feature row with the label of `target` at the same (entity, ts), where there is one.
+    """Every feature row with the label of `target` at the same (entity, ts), where there is one."""
+    return label(unlabelled(features, names), labels, target)
 
-    Infinite features become missing; rows without any finite feature are dropped. FrameError when
-    a frame breaks its contract, a label is not finite, or more than MAX_LOSS of the labels find no
-    usable features; TrainingError when no row has both.
+
+def unlabelled(features: pd.DataFrame, names: tuple[str, ...]) -> Dataset:
+    """Feature rows of which nothing is known yet: what all targets start from.
+
+    Infinite features become missing; rows without any finite feature are dropped. FrameError when the frame
+    breaks its contract.
     """
     check_features(features, names)
+    X, usable = _matrix(features, names)
+    entity, ts = features["entity"].to_numpy(dtype=object)[usable], _instants(features["ts"])[usable]
+    never = np.full(ts.size, np.datetime64("NaT", "us"))
+    return Dataset(entity, ts, never, X if usable.all() else X[usable], np.full(ts.size, np.nan), names)
+
+
+def label(rows: Dataset, labels: pd.DataFrame, target: Target) -> Dataset:
+    """The same rows with the outcomes of `target` that are known; X is shared.
+
+    FrameError when the labels break their contract, one is not finite, or more than MAX_LOSS of them find no
+    row; TrainingError when none does.
+    """
     wanted = LABELS.check(labels)[(labels["target"] == target.name).to_numpy()]
     if not np.isfinite(wanted["value"].to_numpy()).all():
         raise FrameError(
@@ -112,33 +128,30 @@ def build(features: pd.DataFrame, labels: pd.DataFrame, target: Target, names: t
             "known outcomes only",
             "Leave rows out until their outcome is known",
         )
-    X, usable = _matrix(features, names)
-    value, matures_at = np.full(len(features), np.nan), np.full(len(features), np.datetime64("NaT", "us"))
-    at, of = _shared_keys(features, wanted)
+    value, matures_at = np.full(len(rows), np.nan), np.full(len(rows), np.datetime64("NaT", "us"))
+    at, of = _shared_keys(rows, wanted)
     value[at], matures_at[at] = wanted["value"].to_numpy()[of], _instants(wanted["matures_at"])[of]
-    kept = int(usable[at].sum())
-    _refuse_heavy_loss(features, wanted, kept, target)
-    if kept == 0:
+    _refuse_heavy_loss(rows, wanted, at.size, target)
+    if at.size == 0:
         raise TrainingError(
             f"no row with both features and a label of {target.name}",
             "matching (entity, ts) keys",
             "Give a longer history",
         )
-    entity, ts = features["entity"].to_numpy(dtype=object)[usable], _instants(features["ts"])[usable]
-    return Dataset(entity, ts, matures_at[usable], X if usable.all() else X[usable], value[usable], names)
+    return replace(rows, value=value, matures_at=matures_at)
 
 
 def _instants(column: pd.Series[Any]) -> Instants:
     return column.to_numpy(dtype="datetime64[us]")
 
 
-def _shared_keys(features: pd.DataFrame, labels: pd.DataFrame) -> tuple[Codes, Codes]:
-    """Positions in both frames of the keys they share, ordered by (ts, entity)."""
-    codes, entities = pd.factorize(pd.concat([features["entity"], labels["entity"]], ignore_index=True), sort=True)
-    instants = np.concatenate([_instants(features["ts"]), _instants(labels["ts"])])
+def _shared_keys(rows: Dataset, labels: pd.DataFrame) -> tuple[Codes, Codes]:
+    """Positions in both of the keys they share, ordered by (ts, entity)."""
+    codes, entities = pd.factorize(np.concatenate([rows.entity, labels["entity"].to_numpy(dtype=object)]), sort=True)
+    instants = np.concatenate([rows.ts, _instants(labels["ts"])])
     # One integer per key, ascending in (ts, entity), makes the join a merge of sorted arrays.
     key = np.unique(instants, return_inverse=True)[1].astype(np.int64) * max(len(entities), 1) + codes
-    split = len(features)
+    split = len(rows)
     _, left, right = np.intersect1d(key[:split], key[split:], assume_unique=True, return_indices=True)
     return left, right
 
@@ -158,10 +171,11 @@ def finite_or_missing(column: npt.NDArray[np.float32]) -> npt.NDArray[np.float32
     return np.where(np.isfinite(column), column, np.float32(np.nan))
 
 
-def _refuse_heavy_loss(features: pd.DataFrame, labels: pd.DataFrame, kept: int, target: Target) -> None:
-    if features.empty:
+def _refuse_heavy_loss(rows: Dataset, labels: pd.DataFrame, kept: int, target: Target) -> None:
+    if not len(rows):
         return
-    within = int(labels["ts"].between(features["ts"].iloc[0], features["ts"].iloc[-1]).sum())
+    ts = _instants(labels["ts"])
+    within = int(((ts >= rows.ts[0]) & (ts <= rows.ts[-1])).sum())
     if within - kept > MAX_LOSS * within:
         raise FrameError(
             f"{within - kept} of {within} labels of {target.name} without usable features",

@@ -26,6 +26,7 @@ from ml.io.registry import Registry, Study
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle import training
+from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import SearchResult, search
 from ml.lifecycle.training import Answers, ask, blocks, fit_serving
@@ -62,10 +63,13 @@ def run(
     parts = domains.parts(domain, config)
     night = parse(domain, as_of, known_at)
     registry = Registry(config.require_mlflow_uri())
-    for target in (domains.target(domain, horizon, config) for horizon in horizons):
-        asked = Asked(target, snapshot, estimator, trials or config.trials)
-        if registry.study(target.model_name, asked.key(config, parts)) is None:
-            _learn(config, parts, night, asked, registry, worker)
+    targets = [domains.target(domain, horizon, config) for horizon in horizons]
+    questions = [Asked(target, snapshot, estimator, trials or config.trials) for target in targets]
+    new = [asked for asked in questions if registry.study(asked.target.model_name, asked.key(config, parts)) is None]
+    if new:
+        features = material.rows(Store(config.store_root), parts, snapshot)
+        for asked in new:
+            _learn(config, parts, night, asked, features, registry, worker)
     return keys(night, snapshot=snapshot, estimator=estimator)
 
 
@@ -110,11 +114,13 @@ def recipe(config: Settings, parts: Parts, target: Target, members: tuple[Member
     )
 
 
-def _learn(config: Settings, parts: Parts, night: Night, asked: Asked, registry: Registry, worker: int) -> None:
+def _learn(
+    config: Settings, parts: Parts, night: Night, asked: Asked, features: Dataset, registry: Registry, worker: int
+) -> None:
     target, estimator = asked.target, asked.estimator
     seconds, clock = {}, _Clock()
-    rows = material.gather(Store(config.store_root), parts, target, asked.snapshot)
-    seconds["gather"] = clock.lap()
+    rows = material.labelled(Store(config.store_root), features, target, asked.snapshot)
+    seconds["label"] = clock.lap()
     key = asked.key(config, parts)
     with studies.storage(config.require_warehouse_dsn()) as storage:
         found = search(

@@ -23,6 +23,12 @@ def estimators(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     settings.cache_clear()
 
 
+def never_asked_before(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """What was learned is found by its question, and the MLflow server of the tests remembers those of other tests."""
+    monkeypatch.setenv("AFTERBELL_SEED", str(seed))
+    settings.cache_clear()
+
+
 def night() -> dict[str, str]:
     return labels.run(**features.run(**validate.run(ingest.run(None)["ingest_id"])))
 
@@ -31,6 +37,7 @@ def test_an_estimator_that_fails_is_left_out_and_the_decision_says_so(
     market: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimators(monkeypatch, "xgboost", "linear")
+    never_asked_before(monkeypatch, 103)
     known = night()
 
     def no_room(*_: Any) -> Any:
@@ -49,13 +56,17 @@ def test_an_estimator_that_fails_is_left_out_and_the_decision_says_so(
     assert seen(reader_dsn, "select distinct members from serving.latest_predictions") == [({"xgboost": 1.0},)]
 
 
-def test_when_none_has_learned_there_is_no_candidate(market: Path) -> None:
+def test_when_none_has_learned_there_is_no_candidate(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    never_asked_before(monkeypatch, 101)
     known = night()
     with pytest.raises(TrainingError, match="none of xgboost has learned"):
         train.run(**known, horizon="1d", estimators=None, trials=1)
 
 
-def test_what_has_learned_is_found_again(market: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_has_learned_is_found_again(
+    market: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_asked_before(monkeypatch, 102)
     known = night()
     caplog.set_level("INFO")
     learn.run(**known, estimator="xgboost", horizons=["1d"], trials=1, worker=0)
