@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import psycopg2
 import pytest
 
@@ -30,6 +31,9 @@ from tests.sql.seed import story
 TEMPLATE = "afterbell_template"
 # Two workers on two cores: threads that spin while they wait would take the cores from those that work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Nor do properties hold quicker than the machine is free.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture
