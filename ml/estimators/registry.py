@@ -7,10 +7,12 @@ from ml.estimators.baselines import Climatology, Momentum
 from ml.estimators.interface import Estimator
 from ml.estimators.lightgbm_trees import LightGBM
 from ml.estimators.linear import Linear
+from ml.estimators.nets import CNN, LSTM, Transformer
 from ml.estimators.xgboost_trees import XGBoost
 
 ESTIMATORS: dict[str, type[Estimator]] = {
-    estimator.name: estimator for estimator in (XGBoost, LightGBM, Linear, Climatology, Momentum)
+    estimator.name: estimator
+    for estimator in (XGBoost, LightGBM, Linear, LSTM, Transformer, CNN, Climatology, Momentum)
 }
 
 
