@@ -67,8 +67,9 @@ def run(
     """
     _require(file_format in exports.SUFFIXES, f"the format {file_format!r}", f"one of {', '.join(exports.SUFFIXES)}")
     config = settings()
+    feature_set = configured(config)
     _require_known(groups, offered(config))
-    chosen = FeatureSet("export", 1, _features(configured(config), groups, _custom(custom_features)))
+    chosen = FeatureSet("export", 1, _features(feature_set, groups, _custom(custom_features)))
     spoken = day("start", start) if start else None, day("end", end) if end else None
     named = tuple(sorted({symbol.strip() for symbol in symbols} - {""}))
     night = parse(**asked_for(DOMAIN, as_of, known_at))

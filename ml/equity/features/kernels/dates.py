@@ -21,7 +21,7 @@ _LAST = 0x7FFFFFFF
 FLAT = 1e-6
 """A spread below this share of the level is float32 rounding, not difference."""
 LEAST = 2
-"""Symbols of a sector with a value on a date: one alone has nobody to be compared with."""
+"""So many symbols of a sector must have a value on a date: one alone has nobody to be compared with."""
 
 
 @compiled
