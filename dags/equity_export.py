@@ -1,9 +1,9 @@
 """
 ### Features to a file
 
-Writes the features of a night to one file: of all symbols or some, of all sessions or a span, of all groups of the
-catalogue or some, and features of your own, one a line: `momentum = close / ref(close, 5)` (docs/features.md has the
-language).
+Writes the features of a night to one file: of all symbols or some, of all sessions or a span, the night's own set or
+some groups (of the catalogue, Alpha158, categories of the file of AFTERBELL_FEATURES_PATH), and features of your own,
+one a line: `momentum = close / ref(close, 5)` (docs/features.md has the language).
 
 The file is downloaded from the page **Exports**; the task's log and result show its path, its size and the first rows.
 The newest AFTERBELL_KEEP_EXPORTS files stay. The same export again finds its file and computes nothing.
@@ -16,12 +16,11 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 
 from house_rules import DEFAULT_ARGS, final_errors
+from ml.settings import settings
+from ml.steps.groups import offered
 from night_form import NIGHT_FORM
 
-GROUPS = [
-    *("price", "indicator", "volume", "time", "volatility", "statistical", "pattern", "market", "cross_sectional"),
-    "custom",
-]
+GROUPS = offered(settings())
 
 
 @dag(
@@ -59,7 +58,7 @@ GROUPS = [
             items={"type": "string", "enum": GROUPS},
             examples=GROUPS,
             title="Feature groups",
-            description="Which groups of features. Empty: all. Only `custom`: your own features alone.",
+            description="Which groups of features. Empty: the night's set. Only `custom`: your own features alone.",
         ),
         "custom_features": Param(
             None,

@@ -151,6 +151,14 @@ TICKERS = Contract(
 )
 """Who was behind a ticker from valid_from until before valid_to (NaT: always, still), by the warehouse's own number."""
 
+SECTORS = Contract(
+    "sectors",
+    {"symbol": TEXT, "sector": TEXT, "valid_from": DATE, "valid_to": DATE},
+    key=("symbol", "valid_from"),
+    strict_keys=False,
+)
+"""The sector of a ticker's owner from valid_from until before valid_to (NaT: always, still), where it is told."""
+
 MEMBERS = Contract(
     "members", {"symbol": TEXT, "valid_from": DATE, "valid_to": DATE}, key=("symbol", "valid_from"), strict_keys=False
 )

@@ -127,17 +127,34 @@ def _relabelled(frame: pd.DataFrame, told: npt.NDArray[np.str_], number: Days, c
     return frame.assign(symbol=symbol).take(order).reset_index(drop=True)
 
 
+def sector_of(bars: pd.DataFrame, sectors: pd.DataFrame, calendar: str) -> pd.Categorical[str]:
+    """Per row of BARS under their tickers, the sector of the ticker's owner on its session by SECTORS.
+
+    Missing where none is known. SECTORS holds no two intervals of a ticker that overlap, as TICKERS.
+    """
+    numbers, texts = pd.factorize(sectors["sector"], sort=True)
+    if not len(texts):
+        return pd.Categorical.from_codes(np.full(len(bars), -1), texts)
+    spans = sectors.assign(
+        valid_from=sectors["valid_from"].fillna(_ALWAYS), valid_to=sectors["valid_to"].fillna(_STILL)
+    )
+    code, symbols = pd.factorize(bars["symbol"])
+    span = _span_of_row(spans, pd.Index(symbols), code, _day(sessions.session_of(calendar, bars["ts"])))
+    return pd.Categorical.from_codes(np.where(span >= 0, numbers[span], -1), texts)
+
+
 def tickers_of(reference: pd.DataFrame) -> pd.DataFrame:
-    """Columns symbol, instrument, valid_from, valid_to of REFERENCE, sorted by symbol and valid_from.
+    """Columns symbol, instrument, valid_from, valid_to, sector of REFERENCE, sorted by symbol and valid_from.
 
     Ends that the source left open are closed where it says elsewhere what follows: an interval without
     an end ends where the ticker's next owner or the instrument's next ticker begins, one without a
-    beginning begins where the ticker's owner before it ended. Rows that repeat another are dropped.
-    FrameError names an interval that ends before it begins and two owners of one ticker on one day.
+    beginning begins where the ticker's owner before it ended. Of rows that repeat another the last one's
+    sector counts. FrameError names an interval that ends before it begins and two owners of one ticker on
+    one day.
     """
-    columns = ["symbol", "instrument", "valid_from", "valid_to"]
+    interval = ["symbol", "instrument", "valid_from", "valid_to"]
     named = reference["symbol"].notna() & reference["instrument"].notna()
-    found = reference.loc[named, columns].drop_duplicates(ignore_index=True)
+    found = reference.loc[named, [*interval, "sector"]].drop_duplicates(interval, keep="last", ignore_index=True)
     backwards = found["valid_from"] >= found["valid_to"]
     if backwards.any():
         raise _refused(found[backwards].iloc[0], "that ends before it begins")

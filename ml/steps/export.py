@@ -21,23 +21,24 @@ import pandas as pd
 
 from ml.domain import Night
 from ml.equity import sessions
-from ml.equity.features.catalogue import CATEGORIES
 from ml.equity.features.compute import compute
-from ml.equity.features.custom import CATEGORY, custom
+from ml.equity.features.custom import custom
 from ml.equity.features.feature import Feature, FeatureSet
-from ml.equity.features.sets import configured
+from ml.equity.features.groups import CUSTOM, categories_of
+from ml.equity.features.sets import CATALOGUE, configured
+from ml.equity.features.sets import own as own_of
 from ml.errors import ExpressionError, SettingsError
 from ml.frames import FEATURE_KEYS, session_day
 from ml.io import exports
 from ml.io.warehouse import Warehouse
 from ml.settings import settings
+from ml.steps.groups import offered
 from ml.steps.history import History, as_known
 from ml.steps.night import asked_for, day, parse
 
 log = logging.getLogger(__name__)
 
 DOMAIN = "equity"
-GROUPS = (*CATEGORIES, CATEGORY)
 BLOCK_ROWS = 131_072
 """Rows that are computed and written at a time; more by those of the last symbol among them."""
 _PREVIEW_FEATURES = 8
@@ -59,14 +60,16 @@ def run(
     """Write one file; its `path`, `rows`, `columns`, `bytes`, a `preview` and what else is known of it.
 
     symbols: by the names of that night; none means all. start, end: sessions, both included
-    groups: categories of features, none means all; the category of custom features alone leaves the catalogue out
+    groups: some of `groups.offered`, none means the night's set; `custom` alone leaves the catalogue out
     custom_features: lines of the form `name = formula`
     as_of, known_at: the night, as `asked_for` reads them. The same asked for again finds the file that is there.
     SettingsError or ExpressionError for a form that cannot be used or that nothing fits; ExportError.
     """
     _require(file_format in exports.SUFFIXES, f"the format {file_format!r}", f"one of {', '.join(exports.SUFFIXES)}")
     config = settings()
-    chosen = FeatureSet("export", 1, _features(configured(config), groups, _custom(custom_features)))
+    feature_set = configured(config)
+    _require_known(groups, offered(config))
+    chosen = FeatureSet("export", 1, _features(feature_set, groups, _custom(custom_features)))
     spoken = day("start", start) if start else None, day("end", end) if end else None
     named = tuple(sorted({symbol.strip() for symbol in symbols} - {""}))
     night = parse(**asked_for(DOMAIN, as_of, known_at))
@@ -99,21 +102,26 @@ def _about(night: Night, history: History, wanted: Mask, chosen: FeatureSet) -> 
         "symbols": int(rows["symbol"].nunique()),
         "first": str(session_day(rows["ts"].min())),
         "last": str(session_day(rows["ts"].max())),
-        "groups": [group for group in GROUPS if any(feature.category == group for feature in chosen.features)],
-        "custom": {feature.name: feature.expression for feature in chosen.features if feature.category == CATEGORY},
+        "groups": list(dict.fromkeys(feature.category for feature in chosen.features)),
+        "custom": {feature.name: feature.expression for feature in chosen.features if feature.category == CUSTOM},
     }
 
 
 def _features(night: FeatureSet, groups: Sequence[str], own: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """The night's features of the groups in its order, then one's own."""
-    unknown = sorted(set(groups) - set(GROUPS))
-    _require(not unknown, f"the feature groups {', '.join(unknown)}", f"some of {', '.join(GROUPS)}")
-    chosen = (*(feature for feature in night.features if not groups or feature.category in groups), *own)
+    """The night's features, or those of the groups, whether the night computes them or not; then one's own."""
+    wanted = categories_of(groups)
+    named = (feature for feature in (*CATALOGUE, *own_of(night)) if feature.category in wanted)
+    chosen = (*(named if groups else night.features), *own)
     _require(bool(chosen), f"no feature of the groups {', '.join(groups)}", "a group, or custom features")
     counts = Counter(feature.name for feature in chosen)
     twice = [name for name, count in counts.items() if count > 1]
     _require(not twice, f"more than one feature called {', '.join(twice)}", "different names")
     return chosen
+
+
+def _require_known(groups: Sequence[str], known: Sequence[str]) -> None:
+    unknown = sorted(set(groups) - set(known))
+    _require(not unknown, f"the feature groups {', '.join(unknown)}", f"some of {', '.join(known)}")
 
 
 def _custom(text: str) -> tuple[Feature, ...]:
@@ -174,7 +182,7 @@ def _pieces(history: History, wanted: Mask, chosen: FeatureSet) -> Iterator[pd.D
     adjusted, calendar = history.bars.adjusted, history.bars.calendar
     across = tuple(feature for feature in chosen.features if feature.cross_sectional)
     alone = tuple(feature for feature in chosen.features if not feature.cross_sectional)
-    crossed, done = _values(adjusted, wanted, across, calendar), 0
+    crossed, done = _values(adjusted, wanted, across, calendar, history.bars.sector), 0
     asked = adjusted["symbol"].isin(adjusted.loc[wanted, "symbol"].unique()).to_numpy()
     adjusted, wanted = adjusted[asked].reset_index(drop=True), wanted[asked]
     for rows in _blocks(adjusted["symbol"]):
@@ -186,11 +194,17 @@ def _pieces(history: History, wanted: Mask, chosen: FeatureSet) -> Iterator[pd.D
         yield piece[["symbol", "ts", *chosen.names]]
 
 
-def _values(adjusted: pd.DataFrame, wanted: Mask, features: tuple[Feature, ...], calendar: str) -> pd.DataFrame:
-    """The features of the wanted rows of ADJUSTED, in their order."""
+def _values(
+    adjusted: pd.DataFrame,
+    wanted: Mask,
+    features: tuple[Feature, ...],
+    calendar: str,
+    sector: pd.Categorical[str] | None = None,
+) -> pd.DataFrame:
+    """The features of the wanted rows of ADJUSTED, in their order; only those across symbols ask for sectors."""
     if not features:
         return pd.DataFrame(index=range(wanted.sum()))
-    computed = compute(adjusted, FeatureSet("export", 1, features), calendar)
+    computed = compute(adjusted, FeatureSet("export", 1, features), calendar, sector=sector)
     # What is computed is sorted by (ts, symbol): where each bar's row lies in it.
     place = np.empty(len(adjusted), dtype=np.int64)
     place[np.argsort(sessions.positions(calendar, adjusted["ts"]), kind="stable")] = np.arange(len(adjusted))
@@ -207,7 +221,7 @@ def _blocks(symbol: pd.Series) -> Iterator[slice]:
 
 def _previewed(chosen: FeatureSet) -> list[str]:
     """The columns of the preview: custom features first, they are what one looks for."""
-    ordered = sorted(chosen.features, key=lambda feature: feature.category != CATEGORY)
+    ordered = sorted(chosen.features, key=lambda feature: feature.category != CUSTOM)
     return ["symbol", "ts", *(feature.name for feature in ordered[:_PREVIEW_FEATURES])]
 
 

@@ -51,7 +51,11 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     tonight = write(Store(config.store_root), night, history, feature_set)
     feature_definitions.record(warehouse, feature_set.rows())
     latest_features.write(warehouse, night, history.digest, feature_set.digest, tonight)
-    log.info("features of %s: %d bars, snapshot %s", as_of, len(history.member), history.digest[:16])
+    sectors = int(history.bars.sector.notna().sum())
+    log.info(
+        "features of %s: %d bars, %d with a sector, snapshot %s",
+        as_of, len(history.member), sectors, history.digest[:16],
+    )  # fmt: skip
     return keys(night, snapshot=history.digest)
 
 

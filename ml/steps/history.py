@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,7 @@ import pandas as pd
 from ml.domain import Night
 from ml.equity import adjustment, identity, labels, sessions, universe
 from ml.equity.features import tails
+from ml.equity.features.inputs import SECTOR
 from ml.equity.universe import Rules
 from ml.frames import ADJUSTED, BARS
 from ml.io.store import frame_digest
@@ -23,6 +25,7 @@ from ml.settings import Settings
 log = logging.getLogger(__name__)
 
 _MEMBER = "member"
+_BESIDE = [_MEMBER, SECTOR]
 _SHOWN = 10
 
 
@@ -60,20 +63,27 @@ def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     """The history up to `night.as_of` as it was believed at `night.known_at`."""
     calendar, as_of = config.calendar, pd.Timestamp(night.as_of)
     known = bars.as_known(warehouse, night)
-    # Members are listed by the tickers of their days, so they are told before tickers become labels.
-    raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members)})
+    # Members and sectors are listed by the tickers of their days, so they are told before tickers become labels.
+    sector = pd.Series(identity.sector_of(known.bars, known.sectors, calendar), index=known.bars.index)
+    raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members), SECTOR: sector})
     told = _owned(identity.label_bars(raw, known.tickers, calendar, as_of))
     member = told[_MEMBER] & universe.is_liquid(told, Rules(config.min_price, config.min_dollar_volume), calendar)
     session = sessions.session_of(calendar, pd.Series([as_of])).iloc[0]
     actions = _owned(identity.label_actions(known.actions, known.tickers, session))
     actions = actions.sort_values(["symbol", "ex_date", "kind"], ignore_index=True)
-    adjusted = adjustment.adjust(BARS.check(told.drop(columns=_MEMBER)), actions, calendar)
-    return of(night, ADJUSTED.check(adjusted), member.to_numpy(), calendar)
+    adjusted = adjustment.adjust(BARS.check(told.drop(columns=_BESIDE)), actions, calendar)
+    return of(night, ADJUSTED.check(adjusted), member.to_numpy(), calendar, pd.Categorical(told[SECTOR]))
 
 
-def of(night: Night, adjusted: pd.DataFrame, member: npt.NDArray[np.bool_], calendar: str) -> History:
-    """The history of ADJUSTED bars, and per row whether it belongs."""
-    placed = tails.PlacedBars.of(adjusted, calendar)
+def of(
+    night: Night,
+    adjusted: pd.DataFrame,
+    member: npt.NDArray[np.bool_],
+    calendar: str,
+    sector: pd.Categorical[str] | None = None,
+) -> History:
+    """The history of ADJUSTED bars, and per row whether it belongs, and to which sector; without, nobody's is known."""
+    placed = tails.PlacedBars.of(adjusted, calendar, sector)
     months = _months(placed, member)
     known = months[-1].digest if months else ""
     return History(placed, member, months, _digest(night.domain, night.as_of.isoformat(), str(labels.REVISION), known))
@@ -92,8 +102,11 @@ def _months(placed: tails.PlacedBars, member: npt.NDArray[np.bool_]) -> tuple[Mo
     digest = _digest(placed.calendar, sessions.VERSION)
     for start, stop in pairwise(cuts):
         rows = order[start:stop]
-        own = placed.adjusted.take(rows).assign(**{_MEMBER: member[rows]}).reset_index(drop=True)
-        digest = _digest(digest, frame_digest(own))
+        # Numbered as they appear: the same in a history that knows other sectors besides.
+        number, sectors = pd.factorize(placed.sector[rows])
+        beside = {_MEMBER: member[rows], SECTOR: number}
+        own = placed.adjusted.take(rows).assign(**beside).reset_index(drop=True)
+        digest = _digest(digest, frame_digest(own), json.dumps(list(sectors)))
         own_place = place[rows]
         name = str(names[own_place[0] - first])
         found.append(Month(name, rows, int(own_place.min()), int(own_place.max()), digest))

@@ -239,9 +239,13 @@ def _found(store: Store, parts: list[Landed], name: str) -> list[pd.DataFrame]:
 
 
 def _checked(reference: pd.DataFrame) -> pd.DataFrame:
-    """REFERENCE with intervals that fit together; of several rows on an instrument the last one's facts count."""
-    facts = reference.drop(columns=["symbol", "valid_from", "valid_to"]).drop_duplicates("instrument", keep="last")
-    return REFERENCE.cast(identity.tickers_of(reference).merge(facts, on="instrument", how="left"))
+    """REFERENCE with intervals that fit together; of several rows on an instrument the last one's facts count.
+
+    A sector is that of its own interval.
+    """
+    tickers = identity.tickers_of(reference)
+    facts = reference.drop(columns=[name for name in tickers.columns if name != "instrument"])
+    return REFERENCE.cast(tickers.merge(facts.drop_duplicates("instrument", keep="last"), on="instrument", how="left"))
 
 
 def _speaks_of(ingest: Row) -> SpeaksOf:

@@ -1,9 +1,10 @@
-insert into market.tickers (symbol_id, instrument_id, valid_from, valid_to, known_at)
+insert into market.tickers (symbol_id, instrument_id, valid_from, valid_to, sector, known_at)
 select
     s.symbol_id,
     n.instrument_id,
     coalesce(i.valid_from::date, '-infinity'),
     coalesce(i.valid_to::date, 'infinity'),
+    i.sector,
     %(known_at)s
 from incoming_reference i
 join market.symbols s using (symbol)

@@ -30,4 +30,5 @@ where s.symbol_id = t.symbol_id
             and n.instrument_id = t.instrument_id
             and coalesce(i.valid_from::date, '-infinity') = t.valid_from
             and coalesce(i.valid_to::date, 'infinity') = t.valid_to
+            and i.sector is not distinct from t.sector
     );

@@ -82,8 +82,13 @@ where not exists (select from owned o where o.symbol_id = s.symbol_id);
 
 -- Every ticker with the instrument behind it, from `valid_from` until before `valid_to`, as it is believed now.
 create or replace view serving.tickers as
-select n.symbol, n.instrument_id, n.label, n.valid_from, n.valid_to
+select n.symbol, n.instrument_id, n.label, n.valid_from, n.valid_to, t.sector
 from market.names n
+join market.tickers t
+    on t.symbol_id = n.symbol_id
+        and t.valid_from = n.valid_from
+        and t.known_at <= n.known_at
+        and coalesce(t.superseded_at > n.known_at, true)
 where n.instrument_id is not null;
 
 -- What the source says of each instrument, as it is believed now; `symbol` is the label of its bars.

@@ -18,6 +18,7 @@ from ml.frames import ADJUSTED
 from tests.bench.timing import Measured, measure, table
 
 CALENDAR = "XNYS"
+SECTORS = 11
 
 
 def main() -> None:
@@ -41,10 +42,18 @@ def main() -> None:
 
 
 def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int) -> Measured:
-    what = f"{feature_set.name}, {len(feature_set.features)} features"
+    what, sector = f"{feature_set.name}, {len(feature_set.features)} features", sectors(adjusted)
     return measure(
-        "features", what, len(adjusted), "bars", lambda: compute(adjusted, feature_set, CALENDAR), repeats=repeats
+        *("features", what, len(adjusted), "bars"),
+        lambda: compute(adjusted, feature_set, CALENDAR, sector=sector),
+        repeats=repeats,
     )
+
+
+def sectors(adjusted: pd.DataFrame) -> pd.Categorical[str]:
+    """The sector of each row: SECTORS of them, each of about as many symbols."""
+    names = pd.Index([f"sector {number}" for number in range(SECTORS)])
+    return pd.Categorical.from_codes(pd.factorize(adjusted["symbol"])[0] % SECTORS, names)
 
 
 def walks(symbols: int, bars: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from ml.equity.features.compute import compute
 from ml.equity.features.tails import compute_sessions
 from ml.io.store import Store
 from ml.steps import features, history
-from tests.bench.features import CALENDAR, walks
+from tests.bench.features import CALENDAR, sectors, walks
 
 
 def main() -> None:
@@ -39,10 +39,10 @@ def main() -> None:
 
 
 def _lines(adjusted: pd.DataFrame, repeats: int) -> Iterator[tuple[str, float]]:
-    night, members = _night(adjusted), np.ones(len(adjusted), dtype=np.bool_)
+    night, members, sector = _night(adjusted), np.ones(len(adjusted), dtype=np.bool_), sectors(adjusted)
 
     def known() -> history.History:
-        return history.of(night, adjusted, members, CALENDAR)
+        return history.of(night, adjusted, members, CALENDAR, sector)
 
     yield "place the bars and digest their months", _best(known, repeats)
     told = known()

@@ -23,7 +23,7 @@ from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
 from ml.equity.features.plan import THREADS
 from ml.frames import FEATURE_KEYS
-from tests.bench.features import CALENDAR, walks
+from tests.bench.features import CALENDAR, sectors, walks
 from tests.bench.rival_alpha158 import ALIGNED, COMPILER, PRECISIONS, KunQuant, Qlib, has_compiler
 from tests.bench.rival_talib import indicators
 from tests.bench.timing import Measured, measure
@@ -133,8 +133,8 @@ def _everything(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ours(room: str, adjusted: pd.DataFrame, features: FeatureSet) -> Row:
-    what, per_bar = f"ours, {THREADS} threads", len(features.names)
-    return _row(room, what, SYMBOLS, per_bar, lambda: compute(adjusted, features, CALENDAR))
+    what, per_bar, sector = f"ours, {THREADS} threads", len(features.names), sectors(adjusted)
+    return _row(room, what, SYMBOLS, per_bar, lambda: compute(adjusted, features, CALENDAR, sector=sector))
 
 
 def _row(

@@ -13,8 +13,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from ml.errors import ProviderUnavailable
 from ml.io.exports import SUFFIXES
-from ml.settings import ESTIMATORS, HORIZONS, OTHER_NAMES, REPOSITORY
-from ml.steps.export import GROUPS
+from ml.settings import ESTIMATORS, HORIZONS, OTHER_NAMES, REPOSITORY, settings
+from ml.steps.groups import offered
 
 DAGS = {
     *("equity_ingest", "equity_features", "equity_predict", "equity_retrain"),
@@ -138,9 +138,21 @@ def test_the_export_form_offers_the_groups_and_formats_that_exist(bag: DagBag) -
     params = bag.dags["equity_export"].params
     groups = params.get_param("groups").schema
     # Airflow makes a list to choose several from of `examples`.
-    assert groups["items"]["enum"] == groups["examples"] == list(GROUPS)
+    assert groups["items"]["enum"] == groups["examples"] == offered(settings())
+    assert {"price", "sector", "alpha158", "custom"} <= set(groups["examples"])
     assert params.get_param("file_format").schema["enum"] == list(SUFFIXES)
     assert params.get_param("custom_features").schema["format"] == "multiline"
+
+
+def test_the_export_form_offers_the_categories_of_ones_own_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = tmp_path / "features.yaml", REPOSITORY / "dags"
+    file.write_text("name: mine\nversion: 1\nfeatures:\n  - {name: a, formula: ret, category: liquidity}\n")
+    monkeypatch.setenv("AFTERBELL_FEATURES_PATH", str(file))
+    settings.cache_clear()
+    bag = DagBag(folder / "equity_export.py", bundle_path=folder, bundle_name="dags")
+    groups = bag.dags["equity_export"].params.get_param("groups").schema
+    assert groups["items"]["enum"] == groups["examples"]
+    assert groups["examples"][-2:] == ["liquidity", "custom"]
 
 
 def test_the_week_has_its_backup_whatever_became_of_the_years_and_the_run_fails_with_them(bag: DagBag) -> None:

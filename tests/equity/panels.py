@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from ml.equity import sessions
@@ -28,6 +29,20 @@ def random_bars(symbols: list[str], count: int, seed: int = 0, digits: int = 2) 
 def unadjusted(bars: pd.DataFrame) -> pd.DataFrame:
     """BARS as ADJUSTED bars without any action."""
     return ADJUSTED.cast(bars.assign(raw_close=bars["close"]))
+
+
+def sectors_of(bars: pd.DataFrame, seed: int | None = None) -> pd.Categorical[str]:
+    """A sector for each row, every other symbol in the same one.
+
+    With a seed each symbol moves to the other one some day, and before another day nobody knows its own.
+    """
+    number = pd.factorize(bars["symbol"])[0]
+    if seed is None:
+        return pd.Categorical.from_codes(number % 2, pd.Index(["even", "odd"]))
+    days = pd.factorize(bars["ts"], sort=True)[0]
+    move, learned = np.random.default_rng(seed).integers(0, days.max() + 1, (2, number.max() + 1))
+    codes = np.where(days < learned[number] // 4, -1, (number + (days > move[number])) % 2)
+    return pd.Categorical.from_codes(codes, pd.Index(["even", "odd"]))
 
 
 def bars_of(**close: Sequence[float | None]) -> pd.DataFrame:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.equity.identity import label, label_actions, label_bars, tickers_of
+from ml.equity.identity import label, label_actions, label_bars, sector_of, tickers_of
 from ml.errors import FrameError
-from ml.frames import BARS, REFERENCE, TICKERS
+from ml.frames import BARS, REFERENCE, SECTORS, TICKERS
 from tests.equity.panels import CALENDAR, actions_of, bars_of, closes
 
 TODAY = pd.Timestamp("2024-01-02")
@@ -161,7 +161,9 @@ def reference(*rows: tuple[str, str, str | None, str | None]) -> pd.DataFrame:
 
 
 def spans(found: pd.DataFrame) -> list[tuple[str, ...]]:
-    texts = found.assign(**{c: found[c].dt.strftime("%Y-%m-%d").fillna("") for c in ("valid_from", "valid_to")})
+    texts = found.drop(columns="sector").assign(
+        **{c: found[c].dt.strftime("%Y-%m-%d").fillna("") for c in ("valid_from", "valid_to")}
+    )
     return [tuple(row) for row in texts.to_numpy()]
 
 
@@ -187,3 +189,38 @@ def test_rows_without_an_instrument_or_a_ticker_say_nothing() -> None:
     rows = reference(("X", "i1", None, None), ("Y", "i2", None, None))
     rows.loc[1, "instrument"] = np.nan
     assert spans(tickers_of(rows)) == [("X", "i1", "", "")]
+
+
+def test_each_interval_keeps_the_sector_of_its_row() -> None:
+    rows = reference(("FB", "i1", None, None), ("FB", "i1", "2018-09-24", None), ("META", "i1", "2022-06-09", None))
+    rows = rows.assign(sector=pd.Series(["Technology", "Communication", None], dtype="str"))
+    told = tickers_of(rows)
+    assert spans(told) == [
+        ("FB", "i1", "", "2018-09-24"),
+        ("FB", "i1", "2018-09-24", "2022-06-09"),
+        ("META", "i1", "2022-06-09", ""),
+    ]
+    assert told["sector"].fillna("").tolist() == ["Technology", "Communication", ""]
+    again = pd.concat([rows, rows.tail(1).assign(sector="Media")], ignore_index=True)
+    assert tickers_of(again)["sector"].tolist() == ["Technology", "Communication", "Media"]
+
+
+def sectors(*rows: tuple[str, str, str | None, str | None]) -> pd.DataFrame:
+    return SECTORS.cast(pd.DataFrame(rows, columns=list(SECTORS.columns)))
+
+
+def test_a_bar_has_the_sector_of_its_tickers_owner_on_its_session() -> None:
+    day = [str(close.date()) for close in closes(4)]
+    bars = bars_of(A=[1.0] * 4, B=[1.0, None, 1.0, 1.0], C=[1.0] * 4)
+    known = sectors(
+        ("A", "steel", None, day[2]),
+        ("A", "rail", day[2], None),
+        ("B", "rail", day[1], day[3]),
+        ("Z", "air", None, None),
+    )
+    told = pd.Series(sector_of(bars, known, CALENDAR)).astype("str").fillna("")
+    assert told.tolist() == ["steel", "steel", "rail", "rail", *("", "rail", ""), *[""] * 4]
+    nobody = sector_of(bars, SECTORS.empty(), CALENDAR)
+    assert len(nobody) == len(bars)
+    assert nobody.isna().all()
+    assert len(sector_of(bars.iloc[:0], known, CALENDAR)) == 0

@@ -110,4 +110,4 @@ def test_the_default_set_is_recorded_by_the_features_step(market: Path, reader_d
     known = validate.run(ingest.run()["ingest_id"])
     for _ in range(2):
         features.run(**known)
-        assert seen(reader_dsn, SETS) == [("daily", 2, DEFAULT_SET.digest)]
+        assert seen(reader_dsn, SETS) == [("daily", 3, DEFAULT_SET.digest)]

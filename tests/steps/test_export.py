@@ -18,18 +18,32 @@ import pandas as pd
 import pytest
 
 from ml.__main__ import main
+from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import CATEGORIES, DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.equity.features.custom import custom
 from ml.equity.features.feature import FeatureSet
+from ml.equity.features.groups import GROUPS
+from ml.equity.features.sets import configured
 from ml.errors import AfterbellError, ExportError, ExpressionError, SettingsError
 from ml.io import exports
 from ml.io.store import Store
 from ml.settings import REPOSITORY, Settings, settings
-from ml.steps import export, features, ingest, keep, months, validate
+from ml.steps import export, features, groups, ingest, keep, months, validate
 from tests.steps.market import FIRST, LAST, SYMBOLS, bars, write
 
 OWN = "momentum = close / ref(close, 20) - 1\n\n  slow = ema(close, 60) / close\nstrength = cs_rank(mean(ret, 5))\n"
+
+
+OWN_SET = """\
+name: mine
+version: 1
+groups: [price, alpha158]
+features:
+  - {name: calm, formula: "-std(ret, 10)", category: calmness}
+  - {name: turnover, formula: "log(mean(dollars, 20))", category: liquidity}
+  - {name: plain, formula: "change(log(close), 3)"}
+"""
 
 
 @pytest.fixture
@@ -128,6 +142,51 @@ def test_custom_features_stand_after_the_catalogue_and_first_in_the_preview(stor
     assert (first["symbol"], first["ts"], first["momentum"]) == ("AAA", "2013-01-02T21:00:00Z", None)
 
 
+def test_alpha158_is_a_group_that_the_night_need_not_compute(
+    stored: pd.DataFrame, night: dict[str, str], stack_settings: Settings
+) -> None:
+    done = export.run(groups=["alpha158", "time"], file_format="parquet")
+    adjusted = months.adjusted(Store(stack_settings.store_root), "equity", night["snapshot"])
+    times = [each.name for each in DEFAULT_SET.features if each.category == "time"]
+    expected = as_exported(compute(adjusted, ALPHA158, stack_settings.calendar))
+    assert_same(read(done), pd.concat([stored[["symbol", "ts", *times]], expected[list(ALPHA158.names)]], axis=1))
+    assert done["groups"] == ["time", "alpha158"]
+
+
+def test_categories_of_ones_own_set_are_groups_too(
+    stored: pd.DataFrame, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = market.parent / "features.yaml"
+    path.write_text(OWN_SET)
+    monkeypatch.setenv("AFTERBELL_FEATURES_PATH", str(path))
+    settings.cache_clear()
+    mine = ["symbol", "ts", "calm", "turnover", "plain"]
+    assert list(read(export.run(groups=["calmness", "liquidity", "custom"], file_format="parquet")).columns) == mine
+    done = export.run(groups=["liquidity", "pattern"], file_format="parquet")
+    pattern = [each.name for each in DEFAULT_SET.features if each.category == "pattern"]
+    assert list(read(done).columns) == ["symbol", "ts", *pattern, "turnover"]
+    assert_same(read(done)[["symbol", "ts", *pattern]], stored[["symbol", "ts", *pattern]])
+    whole = read(export.run(file_format="parquet"))
+    assert list(whole.columns) == ["symbol", "ts", *configured(settings()).names]
+    assert list(read(export.run(groups=["daily"], file_format="parquet")).columns) == list(stored.columns)
+    with pytest.raises(SettingsError, match=r"some of daily, price, .*, alpha158, calmness, liquidity, custom"):
+        export.run(groups=["calm"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "a: [", "features: 7", "features: [7, {category: [x]}, {category: }]", "\0", "[" * 3000]
+)
+def test_a_file_that_is_none_offers_no_group_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("AFTERBELL_FEATURES_PATH", str(tmp_path / "features.yaml"))
+    settings.cache_clear()
+    plain = [*GROUPS, "custom"]
+    assert groups.offered(settings()) == plain
+    (tmp_path / "features.yaml").write_text(text)
+    assert groups.offered(settings()) == plain
+
+
 def test_days_outside_the_universe_are_left_out_as_in_the_store(
     market: Path, stack_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -186,7 +245,7 @@ MISTAKES: list[tuple[dict[str, Any], type[AfterbellError], str]] = [
     ({"start": "2014-03-03", "end": "2014-03-01"}, SettingsError, "a start of 2014-03-03 after the end, 2014-03-01"),
     ({"start": "2015-01-02"}, SettingsError, "a start of 2015-01-02 after the end, 2014-08-29"),
     ({"start": "March"}, SettingsError, "the start 'March'; expected a date"),
-    ({"groups": ["price", "prices"]}, SettingsError, "the feature groups prices; expected some of price, indicator"),
+    ({"groups": ["price", "prices"]}, SettingsError, "the feature groups prices; expected some of daily, price, ind"),
     ({"groups": ["custom"]}, SettingsError, "no feature of the groups custom"),
     ({"file_format": "xlsx"}, SettingsError, "the format 'xlsx'; expected one of csv, json, parquet"),
     ({"custom_features": "a = 1 +"}, ExpressionError, "invalid syntax at .* in the formula `1 \\+` of the feature 'a'"),

@@ -30,15 +30,25 @@ PLACE = keep.features("equity", DEFAULT_SET.digest)
 
 @dataclass(frozen=True)
 class Story:
-    """What is known one night: BARS up to it, ACTIONS, who does not belong."""
+    """What is known one night: BARS up to it, ACTIONS, who does not belong, and since when AAA is of the first sector.
+
+    BBB always is; CCC and DDD are of the second one, and so is AAA until then.
+    """
 
     bars: pd.DataFrame
     actions: pd.DataFrame
     outside: tuple[str, ...] = ()
+    moved: str = "2015-07-01"
 
     def history(self) -> History:
         adjusted = adjust(self.bars, self.actions, CALENDAR)
-        return history.of(self.night, adjusted, ~self.bars["symbol"].isin(self.outside).to_numpy(), CALENDAR)
+        member = ~self.bars["symbol"].isin(self.outside).to_numpy()
+        return history.of(self.night, adjusted, member, CALENDAR, self.sector)
+
+    @property
+    def sector(self) -> pd.Categorical[str]:
+        later = (self.bars["symbol"] == "AAA") & (self.bars["ts"] >= pd.Timestamp(self.moved, tz="UTC"))
+        return pd.Categorical(np.where(later | (self.bars["symbol"] == "BBB"), "first", "second"))
 
     @property
     def night(self) -> Night:
@@ -55,9 +65,15 @@ def until(day: str, bars: pd.DataFrame = ALL) -> pd.DataFrame:
     return bars[bars["ts"] < pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)].reset_index(drop=True)
 
 
-def story(day: str, bars: pd.DataFrame = ALL, actions: pd.DataFrame = SPLIT, outside: tuple[str, ...] = ()) -> Story:
+def story(
+    day: str,
+    bars: pd.DataFrame = ALL,
+    actions: pd.DataFrame = SPLIT,
+    outside: tuple[str, ...] = (),
+    moved: str = "2015-07-01",
+) -> Story:
     known = until(day, bars)
-    return Story(known, actions[actions["ex_date"] <= pd.Timestamp(day)].reset_index(drop=True), outside)
+    return Story(known, actions[actions["ex_date"] <= pd.Timestamp(day)].reset_index(drop=True), outside, moved)
 
 
 def without(symbol: str, first: str, last: str, bars: pd.DataFrame = ALL) -> pd.DataFrame:
@@ -83,6 +99,8 @@ NIGHTS = {
     "a new symbol": [story("2016-01-11", LATE), story("2016-01-12", LATE), story("2016-01-13", LATE)],
     "an old bar corrected late": [story("2016-02-01"), story("2016-02-02", corrected("AAA", "2015-05-06"))],
     "yesterday's bar corrected": [story("2016-02-01"), story("2016-02-02", corrected("AAA", "2016-02-01"))],
+    "a sector that changes tonight": [story("2016-02-02", moved="2016-02-03"), story("2016-02-03", moved="2016-02-03")],
+    "a sector corrected late": [story("2016-02-01"), story("2016-02-02", moved="2015-11-16")],
     "another universe": [story("2016-02-01"), story("2016-02-02", outside=("BBB",)), story("2016-02-03")],
     "a night of the past": [story("2016-02-03"), story("2016-01-14")],
     "nights that were left out": [story("2015-11-09"), story("2016-02-01")],
@@ -123,6 +141,8 @@ def test_a_history_longer_than_the_longest_memory_too(tmp_path: Path) -> None:
         ("session after session, over the turn of a year", [["2015-12"], ["2016-01"], ["2016-01"]]),
         ("a split", [["2016-03"], ["2016-03"]]),
         ("yesterday's bar corrected", [["2016-02"]]),
+        ("a sector that changes tonight", [["2016-02"]]),
+        ("a sector corrected late", [[f"2015-{month:02d}" for month in range(7, 13)] + ["2016-01", "2016-02"]]),
         ("a night of the past", [["2016-01"]]),
         ("nights that were left out", [["2015-11", "2015-12", "2016-01", "2016-02"]]),
     ],
@@ -165,7 +185,8 @@ def test_what_is_read_back_is_what_the_whole_history_gives(tmp_path: Path) -> No
     store, snapshot = Store(tmp_path), told.history().digest
     adjusted = adjust(told.bars, told.actions, CALENDAR)
     pd.testing.assert_frame_equal(months.adjusted(store, "equity", snapshot), adjusted, check_exact=True)
-    whole = compute(adjusted, DEFAULT_SET, CALENDAR)
+    whole = compute(adjusted, DEFAULT_SET, CALENDAR, sector=told.sector)
+    assert whole["beta_sector_60"].notna().any()
     expected = whole[whole["entity"] != "BBB"].reset_index(drop=True)
     pd.testing.assert_frame_equal(months.read(store, PLACE, snapshot), expected, check_exact=True)
     some = ["ts", "rsi_14", "entity"]
@@ -231,7 +252,7 @@ def test_a_month_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None:
         months.read(store, PLACE, known.digest)
 
 
-def test_the_digest_of_a_month_sees_data_calendar_and_members_and_nothing_later(
+def test_the_digest_of_a_month_sees_data_calendar_members_and_sectors_and_nothing_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def digests(told: Story) -> list[str]:
@@ -244,8 +265,17 @@ def test_the_digest_of_a_month_sees_data_calendar_and_members_and_nothing_later(
         replace(base, bars=corrected("AAA", "2015-01-05", base.bars)),
         replace(base, actions=actions_of(("AAA", "2015-01-12", "split", 2.0))),
         replace(base, outside=("AAA",)),
+        replace(base, moved="2015-01-05"),
     ):
         assert not set(digests(other)) & set(expected)
+    assert digests(replace(base, moved="2015-05-20"))[:4] == expected[:4]
+    renamed = base.sector.rename_categories({"second": "third"})
+    adjusted = adjust(base.bars, base.actions, CALENDAR)
+    of_renamed = history.of(base.night, adjusted, np.ones(len(adjusted), dtype=np.bool_), CALENDAR, renamed)
+    assert not {month.digest for month in of_renamed.months} & set(expected)
+    besides = base.sector.add_categories(["another"]).reorder_categories(["second", "another", "first"])
+    of_more = history.of(base.night, adjusted, np.ones(len(adjusted), dtype=np.bool_), CALENDAR, besides)
+    assert [month.digest for month in of_more.months] == expected
     monkeypatch.setattr("ml.steps.history.sessions.VERSION", "another")
     assert not set(digests(base)) & set(expected)
 

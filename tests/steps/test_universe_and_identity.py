@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -195,6 +197,70 @@ def test_a_ticker_used_again_is_two_histories_and_a_renamed_one_is_one(
         (symbol, len(own)) for symbol, own in renamed.groupby("symbol")
     ]
     assert features.run("equity", unaware["as_of"], unaware["known_at"]) == unaware
+
+
+BY_SECTOR = [feature.name for feature in DEFAULT_SET.features if "sector" in feature.inputs]
+
+
+def by_sector(keys: Keys) -> pd.DataFrame:
+    """The features of a night that look at sectors, by entity and session."""
+    frame = months.read(Store(settings().store_root), keep.features("equity", DEFAULT_SET.digest), keys["snapshot"])
+    session = frame["ts"].dt.tz_convert("America/New_York").dt.normalize().dt.tz_localize(None)
+    return frame.set_index(["entity", session])[BY_SECTOR]
+
+
+def less_the_sectors(sector: Callable[[pd.DataFrame], pd.Series]) -> pd.Series:
+    """What relative_strength_sector_1 is when `sector` tells the sector of each row of the bars; with pandas alone."""
+    frame = invented(SYMBOLS, FIRST.date(), LAST.date())
+    ret = pd.Series(np.log(frame["close"])).groupby(frame["symbol"]).diff()
+    group = ret.groupby([frame["date"], sector(frame)])
+    told = (ret - group.transform("mean")).where(group.transform("count") >= 2)
+    return told.set_axis(pd.MultiIndex.from_frame(frame[["symbol", "date"]]))
+
+
+def assert_is(keys: Keys, expected: pd.Series) -> None:
+    got = by_sector(keys)["relative_strength_sector_1"]
+    np.testing.assert_allclose(got, expected.reindex(got.index), rtol=1e-4, atol=1e-7)
+
+
+def test_sectors_of_a_file_become_features_as_they_were_known(
+    folder: Path, reader_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, invented(SYMBOLS, FIRST.date(), LAST.date()))
+    unaware = night()
+    assert by_sector(unaware).isna().all(axis=None)
+
+    head = "symbol,instrument,sector,valid_from,valid_to\n"
+    rest = "BBB,2,Rail,,\nCCC,3,Steel,,\nDDD,4,Steel,,\nEEE,5,,,\n"  # nothing of EEE's, nothing at all of FFF
+    told = f"{head}AAA,1,Steel,,2014-06-02\nAAA,1,Rail,2014-06-02,\n{rest}"
+    settled(monkeypatch, FILES_REFERENCE=listed(folder, "reference.csv", told))
+    first = night()
+    of = {"AAA": "Rail", "BBB": "Rail", "CCC": "Steel", "DDD": "Steel"}
+
+    def moving(frame: pd.DataFrame) -> pd.Series:
+        before = (frame["symbol"] == "AAA") & (frame["date"] < CHANGE)
+        return frame["symbol"].map(of).mask(before, "Steel")
+
+    assert_is(first, less_the_sectors(moving))
+    found = by_sector(first).notna().groupby("entity").any()
+    assert found.loc[["AAA", "BBB", "CCC", "DDD"]].all(axis=None)
+    assert not found.loc[["EEE", "FFF"]].any(axis=None)
+    assert seen(reader_dsn, "select symbol, sector, valid_from::text from serving.tickers order by 1, 3")[:3] == [
+        ("AAA", "Steel", "-infinity"), ("AAA", "Rail", "2014-06-02"), ("BBB", "Rail", "-infinity"),
+    ]  # fmt: skip
+    assert seen(reader_dsn, "select sector from serving.instruments where symbol = 'AAA'") == [("Rail",)]
+
+    listed(folder, "reference.csv", f"{head}AAA,1,Rail,,2014-06-02\nAAA,1,Rail,2014-06-02,\n{rest}")
+    second = night()
+    assert_is(second, less_the_sectors(lambda frame: frame["symbol"].map(of)))
+    listed(folder, "reference.csv", f"{head}AAA,1,Air,,2014-06-02\nAAA,1,Air,2014-06-02,\n{rest}")
+    third = night()
+    assert seen(reader_dsn, "select sector from serving.instruments where symbol = 'AAA'") == [("Air",)]
+    assert by_sector(third).loc[["AAA"]].isna().all(axis=None)
+    for before in (unaware, first, second):
+        assert features.run("equity", before["as_of"], before["known_at"]) == before
+    snapshots = {keys["snapshot"] for keys in (unaware, first, second, third)}
+    assert len(snapshots) == 4
 
 
 @pytest.mark.xdist_group("mlflow")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ml.equity.features import groups
 from ml.equity.features.feature import Feature, FeatureSet
 
 WINDOWS = (5, 10, 20, 30, 60)
-CATEGORY = "alpha158"
 
 _BAR: Mapping[str, tuple[str, str]] = {
     "KMID": ("(close - open) / open", "Body over the open"),
@@ -90,11 +90,11 @@ _SOURCE = "qlib Alpha158"
 
 
 def _feature(name: str, expression: str, description: str) -> Feature:
-    return Feature(name, expression, CATEGORY, description, "none", source=_SOURCE)
+    return Feature(name, expression, groups.ALPHA158, description, "none", source=_SOURCE)
 
 
 ALPHA158 = FeatureSet(
-    "alpha158",
+    groups.ALPHA158,
     1,
     (
         *(_feature(name, expression, description) for name, (expression, description) in _BAR.items()),

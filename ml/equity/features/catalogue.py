@@ -8,18 +8,16 @@ from ml.equity.features.declared import (
     market,
     pattern,
     price,
+    sector,
     statistical,
     timing,
     volatility,
     volume,
 )
 from ml.equity.features.feature import Feature, FeatureSet
+from ml.equity.features.groups import CATEGORIES, DAILY
 
 __all__ = ["CATEGORIES", "DEFAULT_SET", "REGIME_FEATURES", "SCALE_FEATURE", "Feature", "FeatureSet"]
-
-CATEGORIES = (
-    *("price", "indicator", "volume", "time", "volatility", "statistical", "pattern", "market", "cross_sectional"),
-)
 
 SCALE_FEATURE = "vol_cc_20"
 """The feature that intervals are scaled by: one session's standard deviation of log returns."""
@@ -28,8 +26,8 @@ REGIME_FEATURES = ("market_vol_20", "market_return_20", "vol_cc_20")
 """What the weights of an ensemble's members may depend on, as far as a set has them."""
 
 DEFAULT_SET = FeatureSet(
-    "daily",
-    2,
+    DAILY,
+    3,
     (
         *price.FEATURES,
         *indicators.FEATURES,
@@ -39,6 +37,7 @@ DEFAULT_SET = FeatureSet(
         *statistical.FEATURES,
         *pattern.FEATURES,
         *market.FEATURES,
+        *sector.FEATURES,
         *cross_sectional.FEATURES,
     ),
 )

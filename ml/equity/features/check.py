@@ -20,6 +20,7 @@ from ml.equity.adjustment import adjust
 from ml.equity.features import invented, sets
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import Feature, FeatureSet
+from ml.equity.features.inputs import SECTOR
 from ml.equity.features.kernels.recursions import BLOCK
 from ml.equity.features.lookahead import leaks
 from ml.errors import AfterbellError
@@ -59,7 +60,7 @@ class Finding:
 
 
 def findings(features: Sequence[Feature], calendar: str) -> list[Finding]:
-    """Each feature tried on invented bars of `calendar`: splits, a dividend, halts, a short history."""
+    """Each feature tried on invented bars of `calendar`: splits, a dividend, halts, a short history, sectors."""
     tried = FeatureSet("tried", 1, tuple(features))
     count = max(feature.lookback for feature in features) + _BEYOND_THE_LOOKBACK
     found: dict[str, str] = {}
@@ -67,7 +68,8 @@ def findings(features: Sequence[Feature], calendar: str) -> list[Finding]:
         bars, actions = invented.market(count, calendar, seed)
 
         def computed(raw: pd.DataFrame, actions: pd.DataFrame = actions) -> pd.DataFrame:
-            return compute(adjust(raw, actions, calendar), tried, calendar)
+            sector = pd.Categorical(raw[SECTOR])
+            return compute(adjust(raw, actions, calendar), tried, calendar, sector=sector)
 
         across = {feature.name for feature in features if feature.cross_sectional}
         found = {**leaks(computed, bars, seed, across=across), **found}

@@ -10,14 +10,18 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.equity.features.feature import FeatureSet
-from ml.equity.features.inputs import Inputs
+from ml.equity.features.inputs import Inputs, unknown_sectors
 from ml.equity.features.panel import Panel
 from ml.equity.features.plan import THREADS, Plan
 from ml.frames import FEATURE_KEYS
 
 
 def compute(
-    adjusted: pd.DataFrame, feature_set: FeatureSet, calendar: str, first_index: pd.Series | None = None
+    adjusted: pd.DataFrame,
+    feature_set: FeatureSet,
+    calendar: str,
+    first_index: pd.Series | None = None,
+    sector: pd.Categorical[str] | None = None,
 ) -> pd.DataFrame:
     """The features of ADJUSTED bars: entity, ts, then one float32 column per feature, sorted by (ts, entity).
 
@@ -26,6 +30,7 @@ def compute(
     full and where its declaration says so; nothing is filled.
     first_index: by symbol, the index of its first row here in its own whole history, when only a tail
     is at hand. From `feature_set.warm_up` rows on, a tail gives the bits that the whole history gives.
+    sector: of each row, missing where nobody knows it; without it nobody's is known.
     """
     place = sessions.positions(calendar, adjusted["ts"])
     panel = Panel.of(adjusted["symbol"], place, first_index)
@@ -33,7 +38,8 @@ def compute(
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
         keys = threads.submit(keys_of, adjusted, panel.order)
-        plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), values, threads)
+        sector = unknown_sectors(len(adjusted)) if sector is None else sector
+        plan.run(panel, Inputs.of(adjusted, sector, calendar, place, plan.inputs), values, threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys.result(), features], axis=1)
 

@@ -7,12 +7,11 @@ import re
 from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.feature import Feature
+from ml.equity.features.groups import CUSTOM
 from ml.equity.features.inputs import INPUTS
 from ml.equity.features.language import parse
 from ml.errors import ExpressionError, SettingsError
 from ml.frames import FEATURE_KEYS
-
-CATEGORY = "custom"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _TAKEN = {name.lower() for name in (*DEFAULT_SET.names, *ALPHA158.names)}
@@ -21,7 +20,7 @@ _COLUMNS = {"symbol", *FEATURE_KEYS, *INPUTS}
 
 def custom(
     name: str, formula: str, description: str = "", unit: str = "none",
-    valid_range: tuple[float | None, float | None] = (None, None), category: str = CATEGORY,
+    valid_range: tuple[float | None, float | None] = (None, None), category: str = CUSTOM,
 ) -> Feature:  # fmt: skip
     """A feature of the user's own, its formula read at once, so that lookback and inputs are known.
 

@@ -31,6 +31,7 @@ DERIVED: Mapping[str, Derived] = {
     "true_range": _of("max(high, ref(close, 1)) - min(low, ref(close, 1))"),
     "money": _of("typical * volume"),
     "market": _of("cs_mean(ret)"),
+    "sector_ret": _of("sector_mean(ret)"),
     "top": _of("max(open, close)"),
     "bottom": _of("min(open, close)"),
     "body": _of("abs(close - open)"),

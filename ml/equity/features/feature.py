@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 
-from ml.equity.features.inputs import INPUTS
+from ml.equity.features.inputs import INPUTS, SECTOR
 from ml.equity.features.kernels.recursions import BLOCK
 from ml.equity.features.language import parse
 from ml.equity.features.nodes import Node
@@ -65,8 +65,10 @@ class Feature:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The inputs that it starts from."""
-        return tuple(sorted({node.operator for node in self.node.walk()} & set(INPUTS)))
+        """The inputs that it starts from, SECTOR too where it asks who is of the same."""
+        used = {node.operator for node in self.node.walk()}
+        by_sector = {SECTOR for name in used if name in OPERATORS and OPERATORS[name].by_sector}
+        return tuple(sorted(used & set(INPUTS) | by_sector))
 
     @property
     def nan_policy(self) -> str:

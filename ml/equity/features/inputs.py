@@ -1,4 +1,7 @@
-"""What a formula may start from: the columns of the bars, and what the date of a bar's session says."""
+"""What a formula may start from: the columns of the bars, and what the date of a bar's session says.
+
+Beside them stands the sector of each bar's symbol on that day, which only cross-sectional operators see.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pandas as pd
 
 from ml.equity import sessions
 from ml.equity.features.kernels import lanes
+from ml.frames import TEXT
 
 Reals = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int32]
@@ -38,6 +42,9 @@ which a day of mourning or of a storm is a session, because nobody knew."""
 
 INPUTS = (*BARS, *DATES)
 
+SECTOR = "sector"
+"""What operators by sector take besides; no formula holds it by itself."""
+
 _MARGIN = pd.Timedelta(days=400)
 """Every calendar with holidays has one within a year."""
 
@@ -48,20 +55,29 @@ class Inputs:
 
     bars: each of shape (rows,), float64; facts: each of shape (sessions,), float64
     session: the place of each row's session among those of `facts`
+    sector: of each row, missing where nobody knows it
     """
 
     bars: Mapping[str, Reals]
     facts: Mapping[str, Reals]
     session: npt.NDArray[np.int64]
+    sector: pd.Categorical[str]
 
     @classmethod
-    def of(cls, adjusted: pd.DataFrame, calendar: str, place: npt.NDArray[np.int64], wanted: set[str]) -> Inputs:
+    def of(
+        cls,
+        adjusted: pd.DataFrame,
+        sector: pd.Categorical[str],
+        calendar: str,
+        place: npt.NDArray[np.int64],
+        wanted: set[str],
+    ) -> Inputs:
         """place: the running number of each row's session in the calendar."""
         bars = {name: np.ascontiguousarray(adjusted[name].to_numpy()) for name in BARS if name in wanted}
         if not len(place) or not wanted & DATES.keys():
-            return cls(bars, dict.fromkeys(DATES, np.empty(0)), place)
+            return cls(bars, dict.fromkeys(DATES, np.empty(0)), place, sector)
         first = int(place.min())
-        return cls(bars, _facts(calendar, first, int(place.max())), place - first)
+        return cls(bars, _facts(calendar, first, int(place.max())), place - first, sector)
 
     def at(self, name: str, rows: Places) -> Reals:
         """One input of the rows of a chunk, of the same shape, NaN where there is none."""
@@ -71,6 +87,11 @@ class Inputs:
         else:
             lanes.gather_of_session(self.facts[name], self.session, rows, out)
         return out
+
+
+def unknown_sectors(rows: int) -> pd.Categorical[str]:
+    """Of so many rows, none with a sector."""
+    return pd.Categorical.from_codes(np.full(rows, -1, dtype=np.int8), pd.Index([], dtype=TEXT))
 
 
 def _facts(calendar: str, first: int, last: int) -> dict[str, Reals]:

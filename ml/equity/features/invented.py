@@ -9,25 +9,34 @@ import numpy as np
 import pandas as pd
 
 from ml.equity import sessions
+from ml.equity.features.inputs import SECTOR
 from ml.frames import ACTIONS, BARS
 
-SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
+SYMBOLS = (*("AAA", "BBB", "CCC", "DDD", "EEE", "FFF"), *("GGG", "HHH", "III", "JJJ", "KKK"))
 SHORT = 30
-"""Bars of the last symbol."""
+"""Bars of DDD."""
 
 _FIRST = date(2000, 1, 1)
+_SECTORS = {
+    **dict.fromkeys(("AAA", "BBB", "EEE", "GGG", "III"), "first"),
+    **dict.fromkeys(("CCC", "DDD", "HHH", "JJJ", "KKK"), "second"),
+}
+"""So many in each that it is rare for all others of one to be halted at once, which empties every window over it."""
 _HALTED = 0.05
 _PRICES = ["open", "high", "low", "close"]
 
 
 def market(count: int, calendar: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """BARS of SYMBOLS on `count` sessions, fewer where the calendar holds fewer, and their ACTIONS.
+    """BARS of SYMBOLS on `count` sessions, fewer where the calendar holds fewer, with a column SECTOR; their ACTIONS.
 
     AAA splits twice, BBB merges its shares, CCC pays a dividend, DDD has a short history; all are halted now and then.
+    AAA goes from one sector to the other in the middle of the sessions, and of FFF none is known.
     """
     closes = sessions.closes(calendar, _FIRST, date.today())[:count]
     bars = random_walks(SYMBOLS, pd.DatetimeIndex(closes), seed)
-    bars = bars[(bars["symbol"] != SYMBOLS[-1]) | (bars.groupby("symbol").cumcount(ascending=False) < SHORT)]
+    bars = bars[(bars["symbol"] != "DDD") | (bars.groupby("symbol").cumcount(ascending=False) < SHORT)]
+    moved = (bars["symbol"] == "AAA") & (bars["ts"] >= closes.iloc[len(closes) // 2])
+    bars = bars.assign(**{SECTOR: bars["symbol"].map(_SECTORS).mask(moved, "second")})
     early, late = closes.index[[len(closes) // 3, len(closes) // 2]]
     actions = ACTIONS.cast(
         pd.DataFrame(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Set
 import numpy as np
 import pandas as pd
 
+from ml.equity.features.inputs import SECTOR
 from ml.frames import FEATURE_KEYS
 
 Compute = Callable[[pd.DataFrame], pd.DataFrame]
@@ -23,7 +24,8 @@ def leaks(
 ) -> dict[str, str]:
     """The columns of `compute(bars)` that change by one bit when something they may not see changes, each with what.
 
-    bars: BARS or ADJUSTED, on at least three sessions; compute: to entity, ts and float32 columns, a row for each bar.
+    bars: BARS or ADJUSTED, on at least three sessions, with a column SECTOR where the features know sectors
+    compute: to entity, ts and float32 columns, a row for each bar
     After the first instant and at random cut-offs the later rows are removed, then replaced by
     others, then thinned out; and symbols are added, which the columns `across` may see.
     """
@@ -61,11 +63,13 @@ def _among_others(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _altered(bars: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Some rows with other prices and another volume."""
+    """Some rows with other prices, another volume and each other's sectors."""
     altered = bars.copy()
     factor = rng.lognormal(0, 0.5, int(rows.sum()))
-    for column in bars.columns.difference(["symbol", "ts"]):
+    for column in bars.columns.difference(["symbol", "ts", SECTOR]):
         altered.loc[rows, column] = altered.loc[rows, column] * factor + 1.0
+    if SECTOR in bars:
+        altered.loc[rows, SECTOR] = rng.permutation(altered.loc[rows, SECTOR].to_numpy(dtype=object))
     return altered
 
 

@@ -47,7 +47,8 @@ class Operator:
     result: its own kind; None for that of its argument
     reach: bars it looks back beyond its arguments, from its parameters
     broadcasts: takes numbers as they are; otherwise they are spread over an array first
-    across: sees the other symbols of the same date
+    across: sees the other symbols of the same date; by_sector: only those of its sector, and NaN where
+        none is known or nobody else of it has a value
     """
 
     args: tuple[Kind, ...]
@@ -57,6 +58,7 @@ class Operator:
     reach: Callable[[Sequence[float]], int] = _nothing
     broadcasts: bool = False
     across: bool = False
+    by_sector: bool = False
 
 
 def _plain(function: Callable[..., object], *kinds: Kind, result: Kind = "series") -> Operator:
@@ -212,4 +214,6 @@ OPERATORS: Mapping[str, Operator] = {
     "cs_mean": Operator(("series",), _of_dates, across=True),
     "cs_rank": Operator(("series",), _of_dates, across=True),
     "cs_z": Operator(("series",), _of_dates, across=True),
+    "sector_mean": Operator(("series",), _of_dates, across=True, by_sector=True),
+    "sector_rank": Operator(("series",), _of_dates, across=True, by_sector=True),
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from ml.equity.features import inputs
-from ml.equity.features.alpha158 import ALPHA158, CATEGORY
+from ml.equity.features import groups, inputs
+from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import CATEGORIES, DEFAULT_SET, SCALE_FEATURE, Feature, FeatureSet
 from ml.equity.features.derived import DERIVED
+from ml.equity.features.kernels.dates import LEAST
 from ml.equity.features.kernels.recursions import BLOCK
 from ml.equity.features.operators import MAX_SMOOTHING, MAX_WINDOW, OPERATORS
 
@@ -16,7 +17,7 @@ def render(feature_set: FeatureSet, alpha158: FeatureSet) -> str:
     """The whole page as Markdown."""
     parts = [_intro(feature_set)]
     parts += [_table(category.replace("_", "-").capitalize(), category, feature_set) for category in CATEGORIES]
-    parts += [_table("Alpha158", CATEGORY, alpha158), _ALPHA158, _language()]
+    parts += [_table("Alpha158", groups.ALPHA158, alpha158), _ALPHA158, _language()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,7 +48,11 @@ Set `{feature_set.name}` version {feature_set.version}: {len(feature_set.feature
 - A value depends, bit for bit, on the bars of its window. Recursive averages (`ema`, `wilder`, `adapt`) see the last
   {BLOCK} to {2 * BLOCK - 1} bars: they start anew with every {BLOCK} bars of the symbol's history, {BLOCK} bars before
   their values count. So the last {feature_set.warm_up} bars of a history are enough for the bits of the whole.
-- There are no sector-relative features: the adjusted bars do not carry sectors.
+- Those of the group [sector](#sector) need a source that [tells sectors](corporate-actions.md#sectors). They are NaN
+  where no sector is known, and where fewer than {LEAST} symbols of it have a value that day; from a source without
+  sectors all of them are NaN in every row. That fails no check and stops no model: a row counts as long as any feature
+  has a value, SQL shows `null`, and trees never split on a column without values. Whoever wants to be rid of the
+  columns declares [a set](custom-features.md) without the group `sector`.
 - Prediction intervals are scaled by `{SCALE_FEATURE}`."""
 
 
@@ -97,6 +102,9 @@ def _language() -> str:
             "present bar:",
             "",
             ", ".join(calls) + ".",
+            "",
+            "Calls that begin with `cs_` look at all symbols of the date, those with `sector_` at those of the same",
+            f"sector: NaN where no sector is known, or where fewer than {LEAST} symbols of it have a value that day.",
             "",
             "NaN spreads through everything; division by zero and the logarithm of what is not positive are NaN.",
             "These words are formulas themselves:",

@@ -15,7 +15,7 @@ from ml.equity.features.inputs import INPUTS, Inputs
 from ml.equity.features.kernels import dates, lanes
 from ml.equity.features.nodes import NUMBER, Node
 from ml.equity.features.operators import OPERATORS
-from ml.equity.features.panel import Chunk, Panel
+from ml.equity.features.panel import Chunk, Panel, Places
 
 Reals = npt.NDArray[np.float64]
 Column = npt.NDArray[np.float32]
@@ -47,6 +47,19 @@ class Stage:
 
     steps: tuple[Step, ...]
     across: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Sectors:
+    """Of each row of the result the number of its sector, below `count`; -1 where nobody knows it."""
+
+    number: Places
+    count: int
+
+    @classmethod
+    def of(cls, panel: Panel, inputs: Inputs) -> Sectors:
+        """In the order of the result."""
+        return cls(inputs.sector.codes.astype(np.int32)[panel.order], len(inputs.sector.categories))
 
 
 @dataclass(frozen=True)
@@ -83,10 +96,10 @@ class Plan:
     def run(self, panel: Panel, inputs: Inputs, out: npt.NDArray[np.float32], threads: Executor) -> None:
         """Fill out, shape (roots, rows), rows in the order of the result."""
         table = [*out, *np.empty((self.width - len(out), out.shape[1]), dtype=np.float32)]
-        groups = list(panel.groups())
+        groups, sectors = list(panel.groups()), Sectors.of(panel, inputs)
         for stage in self.stages:
             _wait([threads.submit(self._over_symbols, stage, panel, group, inputs, table) for group in groups])
-            _wait([threads.submit(_over_dates, operator, table[column], panel) for column, operator in stage.across])
+            _wait([threads.submit(_over_dates, name, table[column], panel, sectors) for column, name in stage.across])
         for source, target in self.copies:
             out[target] = out[source]
 
@@ -141,20 +154,24 @@ def _spread(value: Reals | float, chunk: Chunk) -> Reals:
     return np.full(chunk.rows.shape, value) if isinstance(value, float) else value
 
 
-def _over_dates(operator: str, column: Column, panel: Panel) -> None:
+def _over_dates(operator: str, column: Column, panel: Panel, sectors: Sectors) -> None:
     """Apply what crosses symbols to a column in the order of the result, in place."""
-    if operator == "cs_rank":
-        _rank(column, panel)
+    if operator == "sector_mean":
+        dates.mean_of_sectors(column, panel.dates, sectors.number, sectors.count)
+    elif operator == "sector_rank":
+        dates.ranks_in_sectors(_sorted_keys(column, panel), panel.dates, sectors.number, sectors.count, column)
+    elif operator == "cs_rank":
+        dates.ranks_of_keys(_sorted_keys(column, panel), panel.dates, column)
     else:
         dates.centre(column, panel.dates, operator == "cs_mean")
 
 
-def _rank(column: Column, panel: Panel) -> None:
+def _sorted_keys(column: Column, panel: Panel) -> npt.NDArray[np.int64]:
     keys = np.empty(len(column), dtype=np.int64)
     dates.to_keys(column, panel.dates, keys)
     for start, stop in pairwise(panel.dates.tolist()):
         keys[start:stop].sort()
-    dates.ranks_of_keys(keys, panel.dates, column)
+    return keys
 
 
 def _stage(number: int, roots: Sequence[Node], across: Sequence[Node], columns: Mapping[Node, int]) -> Stage:

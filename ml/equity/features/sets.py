@@ -20,17 +20,15 @@ from typing import Any
 
 import yaml
 
-from ml.equity.features import alpha158
 from ml.equity.features.alpha158 import ALPHA158
-from ml.equity.features.catalogue import CATEGORIES, DEFAULT_SET, SCALE_FEATURE
+from ml.equity.features.catalogue import DEFAULT_SET, SCALE_FEATURE
 from ml.equity.features.custom import check_name, custom
 from ml.equity.features.feature import Feature, FeatureSet
+from ml.equity.features.groups import GROUPS, categories_of
 from ml.errors import ExpressionError, SettingsError
 from ml.settings import Settings
 
 CATALOGUE = (*DEFAULT_SET.features, *ALPHA158.features)
-GROUPS = (DEFAULT_SET.name, *CATEGORIES, alpha158.CATEGORY)
-"""What a set may take in: the default set, categories of it, Alpha158."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _taken_in(groups: Sequence[Any]) -> list[Feature]:
     for group in groups:
         if group not in GROUPS:
             raise _unknown(f"the group {_short(group)}", group, GROUPS)
-    wanted = {*groups, *(CATEGORIES if DEFAULT_SET.name in groups else ())}
+    wanted = categories_of(groups)
     return [feature for feature in CATALOGUE if feature.category in wanted or feature.name == SCALE_FEATURE]
 
 

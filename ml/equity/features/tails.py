@@ -13,7 +13,7 @@ import pandas as pd
 from ml.equity import sessions
 from ml.equity.features.compute import keys_of
 from ml.equity.features.feature import Feature, FeatureSet
-from ml.equity.features.inputs import BARS, Inputs
+from ml.equity.features.inputs import BARS, Inputs, unknown_sectors
 from ml.equity.features.nodes import Node
 from ml.equity.features.panel import Panel, edges_of
 from ml.equity.features.plan import THREADS, Plan
@@ -28,20 +28,23 @@ _SESSION_BITS = 20
 class PlacedBars:
     """ADJUSTED bars on a calendar, and where each symbol's sessions lie in them.
 
+    sector: of each row, missing where nobody knows it
     edges: symbol s has the rows edges[s] to edges[s + 1]; key: ascending, of s and the running number of the session
     """
 
     adjusted: pd.DataFrame
+    sector: pd.Categorical[str]
     calendar: str
     edges: Indices
     key: Indices
 
     @classmethod
-    def of(cls, adjusted: pd.DataFrame, calendar: str) -> PlacedBars:
-        """FrameError when an instant is not a close."""
+    def of(cls, adjusted: pd.DataFrame, calendar: str, sector: pd.Categorical[str] | None = None) -> PlacedBars:
+        """Without `sector` nobody's is known. FrameError when an instant is not a close."""
         codes = pd.factorize(adjusted["symbol"])[0].astype(np.int64)
         key = (codes << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
-        return cls(adjusted, calendar, edges_of(codes), key)
+        sector = unknown_sectors(len(adjusted)) if sector is None else sector
+        return cls(adjusted, sector, calendar, edges_of(codes), key)
 
     def sessions_of(self, rows: Indices | slice) -> Indices:
         """The running number of the session of each of these rows."""
@@ -112,7 +115,8 @@ def _computed(
     place = bars.sessions_of(rows)
     panel = Panel.laid(edges, (start - bars.edges[:-1])[there], place)
     wanted = {name: bars.adjusted[name].to_numpy()[rows] for name in BARS if name in plan.inputs}
-    inputs = Inputs.of(pd.DataFrame(wanted, copy=False), bars.calendar, place, plan.inputs)
+    adjusted = pd.DataFrame(wanted, copy=False)
+    inputs = Inputs.of(adjusted, bars.sector[rows], bars.calendar, place, plan.inputs)
     values = np.empty((len(nodes), len(rows)), dtype=np.float32)
     plan.run(panel, inputs, values, threads)
     return values

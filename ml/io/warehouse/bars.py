@@ -36,11 +36,12 @@ def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
 
 @dataclass(frozen=True)
 class Known:
-    """What a night may see: BARS and ACTIONS under their tickers, TICKERS and MEMBERS."""
+    """What a night may see: BARS and ACTIONS under their tickers, TICKERS, SECTORS and MEMBERS."""
 
     bars: pd.DataFrame
     actions: pd.DataFrame
     tickers: pd.DataFrame
+    sectors: pd.DataFrame
     members: pd.DataFrame
 
 
@@ -56,6 +57,7 @@ def as_known(warehouse: Warehouse, night: Night) -> Known:
             _bars(rows, _names(transaction)),
             frames.ACTIONS.check(table("actions_as_known", frames.ACTIONS)),
             table("tickers_as_known", frames.TICKERS),
+            table("sectors_as_known", frames.SECTORS),
             table("members_as_known", frames.MEMBERS),
         )
 

@@ -35,7 +35,7 @@ def test_every_feature_is_documented(feature: Feature) -> None:
     assert feature.unit
     assert feature.inputs
     assert feature.lookback >= 1
-    assert feature.cross_sectional == (feature.category in ("market", "cross_sectional"))
+    assert feature.cross_sectional == (feature.category in ("market", "sector", "cross_sectional"))
 
 
 def test_the_digest_changes_with_what_decides_values_and_not_with_words() -> None:

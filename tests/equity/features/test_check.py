@@ -20,14 +20,16 @@ from ml.equity.features.check import Finding, findings, main, table
 from ml.equity.features.compute import compute
 from ml.equity.features.custom import custom
 from ml.equity.features.feature import FeatureSet
+from ml.equity.features.inputs import SECTOR
 from ml.equity.features.language import MAX_LOOKBACK
 from ml.equity.features.lookahead import leaks
 from ml.settings import REPOSITORY
 from tests.equity.features.formulas import formulas
 from tests.equity.features.test_sets import EXAMPLE, PAGE
-from tests.equity.panels import CALENDAR, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, random_bars, sectors_of, unadjusted
 
 SMALL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 70, seed=6))
+SMALL = SMALL.assign(**{SECTOR: sectors_of(SMALL, seed=7).astype("str")})
 MINE = "name: mine\nversion: 1\ngroups: []\nfeatures:\n"
 
 
@@ -45,7 +47,7 @@ def test_the_command_of_the_page_checks_the_example_of_the_page(tmp_path: Path) 
     )
     assert (done.returncode, done.stderr) == (0, "")
     head, _, columns, *rows = done.stdout.splitlines()
-    assert head.startswith("mine version 1, 324 features, 2 of them your own, digest ")
+    assert head.startswith("mine version 1, 336 features, 2 of them your own, digest ")
     assert columns.split() == ["feature", "lookback", "cross-sectional", "NaN", "look-ahead"]
     assert [row.split() for row in rows] == [
         ["momentum_126", "127", "bars", "no", "0.0%", "ok"],
@@ -60,6 +62,7 @@ def test_the_command_of_the_page_checks_the_example_of_the_page(tmp_path: Path) 
     ("feature", "told"),
     [
         ("formula: log(-close)", "has no value on the invented bars"),
+        ("formula: ret - sector_ret\n    valid_range: [0, null]", "of its values are outside its valid range"),
         ("formula: rsi(close, 14)\n    valid_range: [null, 50]", "of its values are outside its valid range"),
     ],
 )
@@ -86,7 +89,7 @@ def test_a_file_that_cannot_be_used_ends_with_2_and_one_line(
 
 def test_a_file_without_features_of_its_own_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(written(tmp_path, "name: plain\nversion: 1\n"))]) == 0
-    assert "164 features, 0 of them your own" in capsys.readouterr().out
+    assert "176 features, 0 of them your own" in capsys.readouterr().out
 
 
 def test_a_leak_is_told_with_what_gave_it_away() -> None:
@@ -112,7 +115,7 @@ def test_no_formula_looks_ahead_or_has_a_value_before_its_lookback_is_full(writt
     own = FeatureSet("mine", 1, tuple(custom(f"f{number}", text) for number, text in enumerate(written)))
 
     def computed(bars: pd.DataFrame) -> pd.DataFrame:
-        return compute(bars, own, CALENDAR)
+        return compute(bars, own, CALENDAR, sector=pd.Categorical(bars[SECTOR]))
 
     across = {feature.name for feature in own.features if feature.cross_sectional}
     assert leaks(computed, SMALL, seed=1, cuts=1, across=across) == {}
@@ -132,3 +135,9 @@ def test_the_invented_bars_have_all_that_makes_bars_awkward() -> None:
     assert jumps[bars["symbol"] == "BBB"].max() > 5  # ten shares merged into one
     assert smooth.max() < 0.2
     assert not np.array_equal(bars["close"], invented.market(600, CALENDAR, seed=2)[0]["close"])
+    known = bars.groupby("symbol")[SECTOR].unique()
+    assert known["AAA"].tolist() == ["first", "second"]
+    assert known["FFF"].isna().all()
+    together = bars.groupby(["ts", SECTOR]).size()
+    assert together.min() == 1  # now and then somebody has nobody to be compared with
+    assert (together >= 2).mean() > 0.95

@@ -13,16 +13,16 @@ from ml.equity.features.compute import compute
 from ml.equity.features.kernels.lanes import LANES, NOWHERE
 from ml.equity.features.panel import Panel
 from ml.frames import check_features
-from tests.equity.panels import CALENDAR, bars_of, closes, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, bars_of, closes, random_bars, sectors_of, unadjusted
 
 PANEL = unadjusted(random_bars([f"S{i:02d}" for i in range(8)], 420, seed=2))
-COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR)
+COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR, sector=sectors_of(PANEL))
 NAMES = DEFAULT_SET.names
 RARE = {"hammer", "shooting_star", "marubozu"}
 
 
 def default(adjusted: pd.DataFrame) -> pd.DataFrame:
-    return compute(adjusted, DEFAULT_SET, CALENDAR)
+    return compute(adjusted, DEFAULT_SET, CALENDAR, sector=sectors_of(adjusted))
 
 
 def lively(symbols: int = 4, count: int = 300) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def lively(symbols: int = 4, count: int = 300) -> pd.DataFrame:
     return panel.assign(**moves, close=close, volume=np.floor(close * 1e4), raw_close=close)
 
 
-LIVELY = {one.name: compute(lively(), one, CALENDAR) for one in (DEFAULT_SET, ALPHA158)}
+LIVELY = {one.name: compute(lively(), one, CALENDAR, sector=sectors_of(lively())) for one in (DEFAULT_SET, ALPHA158)}
 
 
 def test_one_row_per_bar_keeps_the_contract() -> None:
@@ -107,7 +107,8 @@ def test_no_bars_give_an_empty_frame_of_the_right_form() -> None:
 
 def test_a_part_of_the_catalogue_gives_the_same_values() -> None:
     part = FeatureSet("part", 1, DEFAULT_SET.features[5:186:9])
-    pd.testing.assert_frame_equal(compute(PANEL, part, CALENDAR), COMPUTED[["entity", "ts", *part.names]])
+    got = compute(PANEL, part, CALENDAR, sector=sectors_of(PANEL))
+    pd.testing.assert_frame_equal(got, COMPUTED[["entity", "ts", *part.names]])
 
 
 @pytest.mark.parametrize("most", [-1.0, 0.0, 1.0], ids=["each alone", "of one length", "all together"])
@@ -150,3 +151,11 @@ def test_one_formula_under_two_names_gives_two_equal_columns() -> None:
 def test_rows_are_ordered_by_instant_then_symbol() -> None:
     assert COMPUTED["entity"].iloc[:9].tolist() == [*(f"S{i:02d}" for i in range(8)), "S00"]
     assert COMPUTED["ts"].iloc[:9].tolist() == [closes(1)[0]] * 8 + [closes(2)[1]]
+
+
+def test_without_sectors_the_features_by_sector_are_missing_and_all_others_the_same() -> None:
+    frame = compute(PANEL, DEFAULT_SET, CALENDAR)
+    by_sector = [feature.name for feature in DEFAULT_SET.features if "sector" in feature.inputs]
+    assert by_sector == [feature.name for feature in DEFAULT_SET.features if feature.category == "sector"]
+    assert frame[by_sector].isna().all(axis=None)
+    pd.testing.assert_frame_equal(frame.drop(columns=by_sector), COMPUTED.drop(columns=by_sector))

@@ -15,20 +15,27 @@ from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
+from ml.equity.features.inputs import SECTOR
 from ml.equity.features.lookahead import leaks
 from ml.frames import ACTIONS
-from tests.equity.panels import CALENDAR, actions_of, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, actions_of, random_bars, sectors_of, unadjusted
 
 EVERYTHING = FeatureSet("everything", 1, (*DEFAULT_SET.features, *ALPHA158.features))
 ACROSS = frozenset(feature.name for feature in EVERYTHING.features if feature.cross_sectional)
+BY_SECTOR = [feature.name for feature in EVERYTHING.features if "sector" in feature.inputs]
 PANEL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 200, seed=2))
+PANEL = PANEL.assign(**{SECTOR: sectors_of(PANEL, seed=2).astype("str")})
 SPLITS = actions_of(
     ("AAA", "2011-03-01", "split", 2.0), ("BBB", "2011-09-01", "split", 0.1), ("AAA", "2011-12-01", "split", 3.0)
 )
 
 
 def everything(adjusted: pd.DataFrame) -> pd.DataFrame:
-    return compute(adjusted, EVERYTHING, CALENDAR)
+    return compute(adjusted, EVERYTHING, CALENDAR, sector=pd.Categorical(adjusted[SECTOR]))
+
+
+def with_sectors(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return panel.assign(**{SECTOR: sectors_of(panel, seed).astype("str")})
 
 
 def with_halts(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -38,21 +45,24 @@ def with_halts(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_feature_sees_the_future_or_what_it_may_not(seed: int) -> None:
-    panel = with_halts(unadjusted(random_bars(["AAA", "BBB"], 560, seed=seed)), seed)
+    panel = with_halts(unadjusted(random_bars(["AAA", "BBB", "CCC", "DDD"], 560, seed=seed)), seed)
+    panel = with_sectors(panel, seed)
+    assert everything(panel)[BY_SECTOR].notna().any().all()
     assert leaks(everything, panel, seed, cuts=2, across=ACROSS) == {}
 
 
 def test_no_feature_sees_a_split_to_come() -> None:
     def of_raw(bars: pd.DataFrame) -> pd.DataFrame:
-        return everything(adjust(bars.drop(columns="raw_close"), SPLITS, CALENDAR))
+        return everything(adjust(bars, SPLITS, CALENDAR).assign(**{SECTOR: bars[SECTOR]}))
 
-    assert leaks(of_raw, unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5, cuts=1, across=ACROSS) == {}
+    panel = with_sectors(unadjusted(random_bars(["AAA", "BBB"], 300, seed=5)), 5)
+    assert leaks(of_raw, panel, 5, cuts=1, across=ACROSS) == {}
 
 
 @settings(max_examples=3, deadline=None)
 @given(count=st.integers(12, 120), seed=st.integers(0, 10_000))
 def test_no_feature_sees_the_future_in_short_histories(count: int, seed: int) -> None:
-    panel = unadjusted(random_bars(["AAA", "BBB"], count, seed))
+    panel = with_sectors(unadjusted(random_bars(["AAA", "BBB", "CCC"], count, seed)), seed)
     assert leaks(everything, panel, seed, cuts=1, across=ACROSS) == {}
 
 
@@ -143,6 +153,17 @@ def detrended(x: pd.Series) -> pd.Series:
     return x - np.polyval(np.polyfit(np.arange(len(x)), x, 1), np.arange(len(x)))
 
 
+def sector_to_come(bars: pd.DataFrame) -> pd.Series:
+    """The mean of the sector's returns, by the last sector that each symbol will have been in."""
+    sector = bars.groupby("symbol")[SECTOR].transform("last")
+    return bars.groupby("symbol")["close"].pct_change().groupby([bars["ts"], sector]).transform("mean")
+
+
+def sector_today(bars: pd.DataFrame) -> pd.Series:
+    """The same by the sector of the day."""
+    return bars.groupby("symbol")["close"].pct_change().groupby([bars["ts"], bars[SECTOR]]).transform("mean")
+
+
 def rank_of_tomorrow(bars: pd.DataFrame) -> pd.Series:
     tomorrow = bars.groupby("symbol")["close"].pct_change().groupby(bars["symbol"]).shift(-1)
     return tomorrow.groupby(bars["ts"]).rank()
@@ -172,6 +193,7 @@ PLANTED: dict[str, Leak] = {
     "one bit of the end": own(lambda x: x * (1 + 1e-6 * np.sign(x.iloc[-1] - x))),
     "length of the history": own(lambda x: x * 0 + len(x)),
     "shift across symbols": lambda bars: bars["close"].shift(1),
+    "a sector of the future": sector_to_come,
     "undeclared rank among symbols": lambda bars: bars.groupby("ts")["close"].rank(),
 }
 
@@ -205,6 +227,12 @@ def test_what_may_see_its_date_is_caught_when_it_sees_the_next() -> None:
     assert set(leaks(planted(rank_of_tomorrow), PANEL, seed=1, across={"leak"})) == {"leak"}
     today = planted(PLANTED["undeclared rank among symbols"])
     assert leaks(today, PANEL, seed=1, across={"leak"}) == {}
+
+
+def test_a_sector_of_the_future_is_told_from_one_of_the_day_and_from_none_declared() -> None:
+    assert set(leaks(planted(sector_to_come), PANEL, seed=1, across={"leak"})) == {"leak"}
+    assert leaks(planted(sector_today), PANEL, seed=1, across={"leak"}) == {}
+    assert leaks(planted(sector_today), PANEL, seed=1) == {"leak": "other symbols added"}
 
 
 def test_an_action_that_scales_the_past_is_caught() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,25 @@ from ml.equity.features.compute import compute
 from ml.equity.features.feature import Feature, FeatureSet
 from ml.equity.features.kernels.recursions import BLOCK
 from ml.equity.features.operators import OPERATORS
-from tests.equity.panels import CALENDAR, bars_of, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, bars_of, random_bars, sectors_of, unadjusted
 
 PANEL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 330, seed=4))
+SECTORS = sectors_of(PANEL, seed=3)
 OWN = PANEL[PANEL["symbol"] == "BBB"].reset_index(drop=True)
 OP, H, L, C, V = (OWN[column] for column in ("open", "high", "low", "close", "volume"))
 R = pd.Series(np.log(C)).diff()
 Window = Callable[[np.ndarray], float]
 
 
-def computed(*expressions: str, panel: pd.DataFrame = PANEL) -> pd.DataFrame:
+def computed(*expressions: str, panel: pd.DataFrame = PANEL, sector: pd.Categorical[str] | None = None) -> pd.DataFrame:
     features = tuple(Feature(f"f{i}", text, "price", "", "") for i, text in enumerate(expressions))
-    return compute(panel, FeatureSet("asked", 1, features), CALENDAR)
+    return compute(panel, FeatureSet("asked", 1, features), CALENDAR, sector=sector)
 
 
-def value(expression: str, panel: pd.DataFrame = PANEL, symbol: str = "BBB") -> np.ndarray:
-    frame = computed(expression, panel=panel)
+def value(
+    expression: str, panel: pd.DataFrame = PANEL, symbol: str = "BBB", sector: pd.Categorical[str] | None = None
+) -> np.ndarray:
+    frame = computed(expression, panel=panel, sector=sector)
     return frame.loc[frame["entity"] == symbol, "f0"].to_numpy()
 
 
@@ -75,9 +78,20 @@ def flag(x: pd.Series) -> pd.Series:
     return x.astype(float)
 
 
+def moves(panel: pd.DataFrame) -> pd.Series:
+    return panel.groupby("symbol")["close"].transform(lambda c: np.log(c).diff()).astype("float32")
+
+
 def by_date(function: Callable[[pd.Series], pd.Series]) -> pd.Series:
-    moves = PANEL.assign(ret=PANEL.groupby("symbol")["close"].transform(lambda c: np.log(c).diff()).astype("float32"))
-    found = moves.groupby("ts")["ret"].transform(function)
+    found = moves(PANEL).groupby(PANEL["ts"]).transform(function)
+    return found[PANEL["symbol"] == "BBB"].reset_index(drop=True)
+
+
+def by_sector(function: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """As `by_date`, of SECTORS of a date with two returns or more."""
+    ret = moves(PANEL)
+    group = ret.groupby([PANEL["ts"], SECTORS], observed=True)
+    found = group.transform(function).where(group.transform("count") >= 2)
     return found[PANEL["symbol"] == "BBB"].reset_index(drop=True)
 
 
@@ -132,6 +146,8 @@ REFERENCES = {
     "cs_mean": ("cs_mean(ret)", by_date(lambda r: r.mean() + r * 0)),
     "cs_rank": ("cs_rank(ret)", by_date(lambda r: r.rank(pct=True))),
     "cs_z": ("cs_z(ret)", by_date(lambda r: (r - r.mean()) / r.std())),
+    "sector_mean": ("sector_mean(ret)", by_sector(lambda r: r.mean() + r * 0)),
+    "sector_rank": ("sector_rank(ret)", by_sector(lambda r: r.rank(pct=True))),
 }
 
 
@@ -142,7 +158,9 @@ def test_every_operator_has_a_reference() -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_agrees_with_its_reference(name: str) -> None:
     expression, reference = REFERENCES[name]
-    np.testing.assert_allclose(value(expression), np.asarray(reference, dtype=float), rtol=3e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        value(expression, sector=SECTORS), np.asarray(reference, dtype=float), rtol=3e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 255, 256, 257, 330, 331])
@@ -210,3 +228,58 @@ def test_wilders_average_agrees_with_talib_once_warm() -> None:
     bars = [panel[column].to_numpy() for column in ("high", "low", "close")]
     np.testing.assert_allclose(value("rsi(close, 14)", panel), talib.RSI(bars[2], 14), rtol=2e-6, atol=1e-5)
     np.testing.assert_allclose(value("adx(14)", panel)[200:], talib.ADX(*bars, 14)[200:], rtol=1e-4)
+
+
+def by_hand(**rows: tuple[str | None, Sequence[float | None]]) -> tuple[pd.DataFrame, pd.Categorical[str]]:
+    """ADJUSTED bars and their sectors from the sector and the closes of each symbol."""
+    panel = unadjusted(bars_of(**{symbol: closes for symbol, (_, closes) in rows.items()}))
+    return panel, pd.Categorical(panel["symbol"].map({symbol: sector for symbol, (sector, _) in rows.items()}))
+
+
+def test_a_sector_is_those_of_the_same_date_that_are_known_to_be_of_it() -> None:
+    panel, sector = by_hand(
+        A=("steel", [2.0, 2.0]),
+        B=("steel", [4.0, 2.0]),
+        C=("steel", [9.0, None]),
+        D=("rail", [7.0, 8.0]),
+        E=("rail", [None, 6.0]),
+        F=(None, [1.0, 1.0]),
+        G=(None, [3.0, 1.0]),
+    )
+    got = computed("sector_mean(close)", "sector_rank(close)", panel=panel, sector=sector)
+    found = {symbol: own[["f0", "f1"]].to_numpy().tolist() for symbol, own in got.fillna(-1).groupby("entity")}
+    third, nothing = np.float32(1 / 3).item(), [-1.0, -1.0]
+    assert found == {
+        "A": [[5.0, third], [2.0, 0.75]],
+        "B": [[5.0, np.float32(2 / 3).item()], [2.0, 0.75]],
+        "C": [[5.0, 1.0]],
+        "D": [nothing, [7.0, 1.0]],
+        "E": [[7.0, 0.5]],
+        "F": [nothing, nothing],
+        "G": [nothing, nothing],
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sectors_agree_with_pandas_whatever_is_missing_and_equal(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    panel = unadjusted(random_bars([f"S{i:02d}" for i in range(40)], 120, seed))
+    panel = panel[rng.random(len(panel)) > 0.1].reset_index(drop=True)
+    panel = panel.assign(close=rng.integers(1, 6, len(panel)), open=1.0)
+    sector = pd.Categorical.from_codes(rng.integers(-1, 9, len(panel)), pd.Index([*"abcdefghij"]))  # nobody is in j
+    missing = "log(close - 1) * 0 + close"
+    got = computed(f"sector_mean({missing})", f"sector_rank({missing})", panel=panel, sector=sector)
+    x = panel["close"].where(panel["close"] > 1)
+    group = x.groupby([panel["ts"], sector], observed=True)
+    enough = group.transform("count") >= 2
+    expected = pd.DataFrame({"f0": group.transform("mean").where(x.notna()), "f1": group.rank(pct=True)}).where(enough)
+    expected = expected.assign(ts=panel["ts"], entity=panel["symbol"]).sort_values(["ts", "entity"], ignore_index=True)
+    assert 0.2 < expected["f1"].isna().mean() < 0.8
+    for name in ("f0", "f1"):
+        np.testing.assert_allclose(got[name].to_numpy(), expected[name].to_numpy(), rtol=1e-6)
+
+
+def test_without_sectors_there_is_no_value_of_one() -> None:
+    assert np.isnan(value("sector_mean(close)")).all()
+    assert np.isnan(value("sector_rank(close)")).all()
+    assert np.isnan(value("close - sum(sector_ret, 2)")).all()

@@ -12,13 +12,20 @@ import talib
 
 from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
-from tests.equity.panels import CALENDAR, bars_of, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, bars_of, random_bars, sectors_of, unadjusted
 
 # Prices that are not in cents: TA-Lib's running sums break ties that we keep.
 PANEL = unadjusted(random_bars(["AAA", "BBB", "CCC"], 500, seed=4, digits=10))
 OWN = PANEL[PANEL["symbol"] == "BBB"].reset_index(drop=True)
-COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR)
+SECTORS = sectors_of(PANEL)  # AAA and CCC are of one; BBB moves to theirs in the middle
+SECTORS = pd.Categorical(pd.Series(SECTORS).mask(PANEL["ts"] >= PANEL["ts"].iloc[100], "even"))
+COMPUTED = compute(PANEL, DEFAULT_SET, CALENDAR, sector=SECTORS)
 GOT = COMPUTED[COMPUTED["entity"] == "BBB"].reset_index(drop=True)
+
+
+def in_company(x: pd.Series) -> pd.Series:
+    """BBB's values of x, which are those of PANEL, on days on which another symbol of its sector has a return."""
+    return x.where(SECTOR.transform("count") >= 2)[PANEL["symbol"] == "BBB"].reset_index(drop=True)
 
 
 def log(x: pd.Series) -> pd.Series:
@@ -33,6 +40,8 @@ CLOSE, VOLUME = C.to_numpy(), V.to_numpy()
 TYPICAL = (H + L + C) / 3
 RETURNS = PANEL.groupby("symbol")["close"].transform(lambda c: log(c).diff())
 MARKET = OWN["ts"].map(RETURNS.groupby(PANEL["ts"]).mean())
+SECTOR = RETURNS.groupby([PANEL["ts"], SECTORS], observed=True)
+SECTOR_RET = in_company(SECTOR.transform("mean"))
 EXTENT = H.rolling(14).max() - L.rolling(14).min()
 NIGHT, DAY = log(OP / C.shift()), log(C / OP)
 ROGERS = log(H / C) * log(H / OP) + log(L / C) * log(L / OP)
@@ -108,6 +117,16 @@ REFERENCES = {
     "relative_strength_20": (R - MARKET).rolling(20).sum(),
     "beta_mkt_60": R.rolling(60).cov(MARKET) / MARKET.rolling(60).var(),
     "correlation_mkt_60": R.rolling(60).corr(MARKET),
+    "relative_strength_sector_20": (R - SECTOR_RET).rolling(20).sum(),
+    "sector_strength_20": (SECTOR_RET - MARKET).rolling(20).sum(),
+    "sector_breadth": in_company((RETURNS > 0).groupby([PANEL["ts"], SECTORS], observed=True).transform("mean")),
+    "beta_sector_60": R.rolling(60).cov(SECTOR_RET) / SECTOR_RET.rolling(60).var(),
+    "sector_rank_log_return_5": in_company(
+        PANEL.groupby("symbol")["close"]
+        .transform(lambda c: log(c).diff(5))
+        .groupby([PANEL["ts"], SECTORS], observed=True)
+        .rank(pct=True)
+    ),
     "cs_rank_log_return_1": ranked(RETURNS),
 }
 

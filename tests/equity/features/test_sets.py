@@ -20,7 +20,8 @@ from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET, SCALE_FEATURE
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
-from ml.equity.features.sets import GROUPS, configured, load, own
+from ml.equity.features.groups import GROUPS
+from ml.equity.features.sets import configured, load, own
 from ml.errors import ExpressionError, SettingsError
 from ml.settings import REPOSITORY, settings
 from tests.equity.panels import CALENDAR, random_bars, unadjusted

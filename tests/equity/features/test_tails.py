@@ -14,7 +14,7 @@ from ml.equity.features.catalogue import DEFAULT_SET, Feature, FeatureSet
 from ml.equity.features.compute import compute
 from ml.equity.features.tails import PlacedBars, compute_sessions
 from ml.frames import check_features
-from tests.equity.panels import CALENDAR, random_bars, unadjusted
+from tests.equity.panels import CALENDAR, random_bars, sectors_of, unadjusted
 
 NESTED = {
     "rank_of_beta": "cs_rank(beta(ret, market, 20))",
@@ -24,6 +24,8 @@ NESTED = {
     "average_of_averages": "ema(ref(ema(mean(close, 3), 5), 7), 5) / close",
     "adapted_market": "adapt(log(close), cs_rank(ret) / 10)",
     "rank_before": "ref(cs_rank(close / ref(close, 30)), 11)",
+    "rank_among_sectors": "cs_rank(sum(sector_mean(sum(sector_ret, 9)), 5))",
+    "rank_in_sector_before": "ref(sector_rank(ret - market), 3)",
 }
 EVERYTHING = FeatureSet(
     "everything",
@@ -64,8 +66,9 @@ def _bits(values: pd.Series) -> np.ndarray:
 @given(seed=st.integers(0, 10_000), back=st.integers(0, 700), span=st.sampled_from([1, 2, 22, 300]))
 def test_sessions_from_tails_have_the_bits_of_the_whole(seed: int, back: int, span: int) -> None:
     panel = market(1900, seed)
-    whole = compute(panel, EVERYTHING, CALENDAR)
-    bars = PlacedBars.of(panel, CALENDAR)
+    sector = sectors_of(panel, seed)
+    whole = compute(panel, EVERYTHING, CALENDAR, sector=sector)
+    bars = PlacedBars.of(panel, CALENDAR, sector)
     place = bars.sessions_of(slice(None))
     last = int(place.max()) - back
     got = compute_sessions(bars, EVERYTHING, last - span + 1, last)
@@ -75,8 +78,8 @@ def test_sessions_from_tails_have_the_bits_of_the_whole(seed: int, back: int, sp
 
 def test_the_beginning_of_a_history_and_all_of_it() -> None:
     panel = market(300, 4)
-    whole = compute(panel, EVERYTHING, CALENDAR)
-    bars = PlacedBars.of(panel, CALENDAR)
+    whole = compute(panel, EVERYTHING, CALENDAR, sector=sectors_of(panel))
+    bars = PlacedBars.of(panel, CALENDAR, sectors_of(panel))
     place = bars.sessions_of(slice(None))
     first, last = int(place.min()), int(place.max())
     assert same_bits(check_features(compute_sessions(bars, EVERYTHING, first, last), EVERYTHING.names), whole) == []
@@ -96,6 +99,8 @@ def test_the_beginning_of_a_history_and_all_of_it() -> None:
         ("ref(ema(ema(close, 10), 10), 1)", (768,)),
         ("cs_rank(ret)", (0, 1)),
         ("beta(ret, market, 60)", (60, 1)),
+        ("beta(ret, sector_ret, 60)", (60, 1)),
+        ("sector_rank(std(ret, 20))", (0, 20)),
         ("sum(cs_mean(sum(market, 9)), 5) - ref(close, 200)", (200, 8, 1)),
     ],
 )

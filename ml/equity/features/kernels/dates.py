@@ -20,6 +20,8 @@ _INDEX_BITS = 32
 _LAST = 0x7FFFFFFF
 FLAT = 1e-6
 """A spread below this share of the level is float32 rounding, not difference."""
+LEAST = 2
+"""So many symbols of a sector must have a value on a date: one alone has nobody to be compared with."""
 
 
 @compiled
@@ -91,4 +93,60 @@ def ranks_of_keys(keys: Indices, edges: Indices, column: Column) -> None:
             rank = np.float32(((first + last + 1) / 2 - lo) / count)
             for k in range(first, last):
                 column[lo + (keys[k] & 0xFFFFFFFF)] = rank
+            first = last
+
+
+@compiled
+def mean_of_sectors(column: Column, edges: Indices, sector: Places, sectors: int) -> None:
+    """In place, the mean of each date and sector; NaN where less than LEAST of it have a value.
+
+    sector: of each row, below `sectors`; below 0 where nobody knows it, and there the value becomes NaN
+    """
+    count, total = np.zeros(sectors, dtype=np.int64), np.zeros(sectors)
+    for d in range(len(edges) - 1):
+        count[:] = 0
+        total[:] = 0.0
+        for k in range(edges[d], edges[d + 1]):
+            if sector[k] >= 0 and not np.isnan(column[k]):
+                count[sector[k]] += 1
+                total[sector[k]] += column[k]
+        for k in range(edges[d], edges[d + 1]):
+            if not np.isnan(column[k]):
+                own = sector[k]
+                column[k] = total[own] / count[own] if own >= 0 and count[own] >= LEAST else np.nan
+
+
+@compiled
+def ranks_in_sectors(keys: Indices, edges: Indices, sector: Places, sectors: int, column: Column) -> None:
+    """As `ranks_of_keys`, among those of the same date and sector; NaN as in `mean_of_sectors`."""
+    there, below = np.zeros(sectors, dtype=np.int64), np.zeros(sectors, dtype=np.int64)
+    equal = np.zeros(sectors, dtype=np.int64)
+    for d in range(len(edges) - 1):
+        lo, end = edges[d], edges[d + 1]
+        while end > lo and (keys[end - 1] >> _INDEX_BITS) == _LAST:
+            end -= 1
+        there[:] = 0
+        below[:] = 0
+        for k in range(lo, end):
+            own = sector[lo + (keys[k] & 0xFFFFFFFF)]
+            if own >= 0:
+                there[own] += 1
+        first = lo
+        while first < end:
+            last = first
+            while last < end and (keys[last] >> _INDEX_BITS) == (keys[first] >> _INDEX_BITS):
+                own = sector[lo + (keys[last] & 0xFFFFFFFF)]
+                if own >= 0:
+                    equal[own] += 1
+                last += 1
+            for k in range(first, last):
+                row = lo + (keys[k] & 0xFFFFFFFF)
+                own = sector[row]
+                known = own >= 0 and there[own] >= LEAST
+                column[row] = np.float32((below[own] + (equal[own] + 1) / 2) / there[own]) if known else np.nan
+            for k in range(first, last):
+                own = sector[lo + (keys[k] & 0xFFFFFFFF)]
+                if own >= 0:
+                    below[own] += equal[own]
+                    equal[own] = 0
             first = last
