@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ml.errors import FrameError
@@ -95,12 +96,23 @@ class Contract:
                 )
 
     def _check_keys(self, frame: pd.DataFrame) -> None:
+        if _ascends([frame[column] for column in self.key]):
+            return
         keys = pd.MultiIndex.from_frame(frame[list(self.key)])
         if keys.has_duplicates:
             twice = keys[keys.duplicated()][0]
             raise FrameError(f"{self.name} with key {twice} more than once", f"unique {self.key}", "Remove duplicates")
         if not keys.is_monotonic_increasing:
             raise FrameError(f"{self.name} out of order", f"rows sorted by {self.key}", "Sort the rows")
+
+
+def _ascends(keys: list[pd.Series]) -> bool:
+    """Whether every row comes after the one before it: told by neighbours, at half the price of an index."""
+    after, tied = np.False_, np.True_
+    for key in keys:
+        before, behind = key.array[:-1], key.array[1:]
+        after, tied = after | tied & (before < behind), tied & (before == behind)
+    return bool(np.all(after))
 
 
 _OHLCV = {"open": REAL, "high": REAL, "low": REAL, "close": REAL, "volume": REAL}

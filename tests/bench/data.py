@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 import sqlalchemy
+from adbc_driver_postgresql import dbapi
 from psycopg2.extras import execute_batch
 
 from ml.domain import Night
@@ -39,7 +42,6 @@ def ingest(warehouse: Warehouse, market: Market) -> list[Measured]:
     """The upsert with revisions beside a raw COPY into the very same table, and beside the usual ways."""
     count = len(market.bars)
     few = market.bars.head(SLOW_ROWS)
-    restated = market.bars.assign(high=market.bars["high"] + 1.0)
 
     def forget() -> None:
         with psycopg2.connect(warehouse.dsn) as connection, connection.cursor() as cursor:
@@ -49,6 +51,11 @@ def ingest(warehouse: Warehouse, market: Market) -> list[Measured]:
     def believed() -> None:
         forget()
         _accept(warehouse, market, market.bars)
+
+    def restating(share: float) -> Callable[[], None]:
+        differs = np.random.default_rng(7).random(count) < share
+        delivered = market.bars.assign(high=market.bars["high"] + differs)
+        return lambda: _accept(warehouse, market, delivered)
 
     forget()
     encoded = _csv(_numbered(warehouse, market.bars))
@@ -60,8 +67,9 @@ def ingest(warehouse: Warehouse, market: Market) -> list[Measured]:
         measure(
             "ingest", "our upsert, all known", count, "rows", lambda: _accept(warehouse, market, market.bars), believed
         ),
-        measure(
-            "ingest", "our upsert, all restated", count, "rows", lambda: _accept(warehouse, market, restated), believed
+        *(
+            measure("ingest", f"our upsert, {told} restated", count, "rows", restating(share), believed)
+            for told, share in (("1 %", 0.01), ("10 %", 0.1), ("all", 1.0))
         ),
         measure(
             "ingest", "INSERT ... ON CONFLICT by row", len(few), "rows", lambda: _by_row(warehouse, market, few), forget
@@ -165,8 +173,14 @@ def bulk_reads(warehouse: Warehouse, market: Market) -> list[Measured]:
         with psycopg2.connect(warehouse.dsn) as connection:
             pd.read_sql(statement, connection)  # type: ignore[call-overload]  # what users do, with a warning
 
+    def by_adbc() -> None:
+        with dbapi.connect(warehouse.dsn) as connection, connection.cursor() as cursor:
+            cursor.execute("select symbol_id, ts, open, high, low, close, volume from market.bars")
+            cursor.fetch_arrow_table()
+
     count = len(market.bars)
     return [
         measure("bars out", "bars as known, sorted, checked", count, "rows", lambda: bars.as_known(warehouse, night)),
+        measure("bars out", "plain ADBC select of the same columns, unsorted", count, "rows", by_adbc),
         measure("bars out", "pandas.read_sql", count, "rows", by_pandas, repeats=3),
     ]

@@ -1,7 +1,7 @@
 """Taking a checked delivery in: the new is added, what differs is restated and its old value kept, the rest is left.
 
-The comparison with what is believed is made in memory: both sides are sorted by one integer per bar, so new bars go
-straight into their table and only those that differ take the slow way.
+The comparison with what is believed is made in memory: both sides are sorted by one integer per bar, so what is written
+goes straight into its table, after the old values of what differs have left it for the revisions.
 """
 
 from __future__ import annotations
@@ -112,20 +112,21 @@ class Acceptance:
         differs = np.zeros(len(key), dtype=np.bool_)
         for column in VALUES:
             differs[known] |= bars[column].to_numpy()[known] != old[column].to_numpy()[at[known]]
-        new = ~known
-        self._copy("bars_copy", symbol_id[new], bars[new])
         if differs.any():
-            self._restate(symbol_id[differs], bars[differs])
-        self._count(new, known, differs, bars, old, at)
+            self._supersede(symbol_id[differs], bars["ts"][differs])
+        written = ~known | differs
+        self._copy(symbol_id[written], bars[written])
+        self._count(known, differs, bars, old, at)
 
-    def _restate(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
-        self._transaction.execute("incoming_bars")
-        self._copy("incoming_bars_copy", symbol_id, bars)
-        self._transaction.execute("bars_keep_revisions")
-        self._transaction.execute("bars_restate")
-        self._transaction.execute("incoming_bars_forget")
+    def _supersede(self, symbol_id: npt.NDArray[np.int32], ts: pd.Series) -> None:
+        keys = bulk.binary_rows({"symbol_id": symbol_id, "ts": _instants(ts)})
+        span = {"first": ts.min(), "last": ts.max()}
+        self._transaction.execute("superseded_bars")
+        self._transaction.copy_rows("superseded_bars_copy", keys)
+        self._transaction.execute("bars_supersede", {"timeframe": TIMEFRAME, "known_at": self.known_at, **span})
+        self._transaction.execute("superseded_bars_forget")
 
-    def _copy(self, name: str, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
+    def _copy(self, symbol_id: npt.NDArray[np.int32], bars: pd.DataFrame) -> None:
         for start in range(0, len(bars), _ROWS_A_COPY):
             chunk = bars.iloc[start : start + _ROWS_A_COPY]
             columns: dict[str, Any] = {
@@ -136,10 +137,10 @@ class Acceptance:
                 "known_at": np.full(len(chunk), pd.Timestamp(self.known_at).tz_convert(None).to_datetime64()),
                 "ingest_id": int(self._ingest["ingest_id"]),
             }
-            self._transaction.copy_rows(name, bulk.binary_rows(columns))
+            self._transaction.copy_rows("bars_copy", bulk.binary_rows(columns))
 
-    def _count(self, new: Any, known: Any, differs: Any, bars: pd.DataFrame, old: pd.DataFrame, at: Any) -> None:
-        self.counts.inserted += int(new.sum())
+    def _count(self, known: Any, differs: Any, bars: pd.DataFrame, old: pd.DataFrame, at: Any) -> None:
+        self.counts.inserted += int(len(known) - known.sum())
         self.counts.restated += int(differs.sum())
         self.counts.unchanged += int(known.sum() - differs.sum())
         for position in np.flatnonzero(differs)[: _EXAMPLES - len(self.counts.examples)]:

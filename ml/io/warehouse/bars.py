@@ -20,7 +20,6 @@ from ml.io.warehouse.connection import Transaction, Warehouse
 
 TIMEFRAME = "1d"
 VALUES = ("open", "high", "low", "close", "volume")
-READERS = 2
 _COLUMNS = {"symbol_id": "int32", "ts": "timestamptz", **dict.fromkeys(VALUES, "float64")}
 _SECOND_BITS = 36
 """Room for a bar's second in its key, before it the rank of its ticker."""
@@ -47,8 +46,8 @@ class Known:
 
 def as_known(warehouse: Warehouse, night: Night) -> Known:
     """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw."""
-    rows = _rows(warehouse, night)
     with warehouse.transaction() as transaction:
+        rows = _rows(warehouse, transaction, night)
 
         def table(name: str, contract: frames.Contract) -> pd.DataFrame:
             return contract.cast(transaction.frame(name, vars(night)).sort_values(list(contract.key)))
@@ -62,19 +61,23 @@ def as_known(warehouse: Warehouse, night: Night) -> Known:
         )
 
 
-def _rows(warehouse: Warehouse, night: Night) -> list[Records]:
-    """Bars as known by symbol_id, year by year on READERS connections at once.
+def _rows(warehouse: Warehouse, transaction: Transaction, night: Night) -> list[Records]:
+    """Bars as known by symbol_id, year by year on two connections at once: this one and another.
 
     What was known at an instant that has passed never changes, so they need no common snapshot.
     """
-    years = iter([each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME])
+    years = iter([each.year for each in partitions.years(transaction) if each.timeframe == TIMEFRAME])
 
-    def read(_: int) -> list[Records]:
-        with warehouse.transaction() as transaction:
-            return [believed(transaction, "bars_as_known", {**vars(night), "year": year}) for year in years]
+    def read(on: Transaction) -> list[Records]:
+        return [believed(on, "bars_as_known", {**vars(night), "year": year}) for year in years]
 
-    with ThreadPoolExecutor(READERS) as pool:
-        return [rows for found in pool.map(read, range(READERS)) for rows in found]
+    def read_beside() -> list[Records]:
+        with warehouse.transaction() as beside:
+            return read(beside)
+
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(read_beside)
+        return read(transaction) + others.result()
 
 
 def believed(transaction: Transaction, name: str, parameters: Mapping[str, Any]) -> Records:
@@ -90,15 +93,15 @@ def instants(rows: Records) -> npt.NDArray[np.datetime64]:
 
 def _bars(pieces: list[Records], names: list[str]) -> pd.DataFrame:
     """BARS of rows by symbol_id, in any order."""
-    rows = np.concatenate(pieces) if pieces else np.empty(0, bulk.record(_COLUMNS))
+    pieces = pieces or [np.empty(0, bulk.record(_COLUMNS))]
+    symbol_id = np.concatenate([rows["symbol_id"] for rows in pieces], dtype=np.int32)
+    ts = np.concatenate([instants(rows) for rows in pieces])
     # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
     rank = np.argsort(np.argsort(names)).astype(np.int64)
-    symbol_id = rows["symbol_id"].astype(np.int32)
-    ts = instants(rows)
     # Rows come in runs that are sorted already, which is what the stable sort is quick at.
     order = np.argsort((rank[symbol_id] << _SECOND_BITS) + ts.astype("datetime64[s]").view("int64"), kind="stable")
     text = pa.DictionaryArray.from_arrays(pa.array(symbol_id[order]), pa.array(names)).cast(pa.large_string())
-    columns = {name: rows[name][order].astype(np.float64) for name in VALUES}
+    columns = {name: np.concatenate([rows[name] for rows in pieces], dtype=np.float64)[order] for name in VALUES}
     stamps = pd.DatetimeIndex(ts[order]).tz_localize("UTC")
     symbol = pd.Series(text.to_pandas(), dtype=frames.TEXT)
     return frames.BARS.check(pd.DataFrame({"symbol": symbol, "ts": stamps, **columns}, copy=False))

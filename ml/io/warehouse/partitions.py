@@ -24,9 +24,9 @@ class YearOfBars:
         return f"bars_{self.timeframe}_{self.year}"
 
 
-def years(warehouse: Warehouse) -> list[YearOfBars]:
+def years(source: Warehouse | Transaction) -> list[YearOfBars]:
     """The years in use, in order; those in the schema `archive` are not."""
-    return [YearOfBars(**row) for row in warehouse.rows("partition_years")]
+    return [YearOfBars(**row) for row in source.rows("partition_years")]
 
 
 def make_ahead(warehouse: Warehouse, first: datetime, last: datetime) -> list[YearOfBars]:

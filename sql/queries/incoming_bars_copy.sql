@@ -1,1 +1,0 @@
-copy incoming_bars from stdin with (format binary);

@@ -1,1 +1,0 @@
-truncate incoming_bars;

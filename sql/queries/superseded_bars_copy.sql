@@ -1,0 +1,1 @@
+copy superseded_bars from stdin with (format binary);

@@ -1,0 +1,1 @@
+truncate superseded_bars;
