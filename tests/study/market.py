@@ -39,15 +39,15 @@ def simulate(what: Plant, seed: int, symbols: int = 500, sessions: int = 2_520) 
 
     The signal of `row` is a surge of volume: the logarithm of volume over the mean volume of the WINDOW sessions before
     (the feature `volume_ratio_20`, which so shows all of it), in deviations across the symbols of the date. That of
-    `regime` has its sign turned in turbulence. ValueError for `sequence`: what the order of bars shows, some feature of
-    one row sums up.
+    `regime_sign` has its sign turned in turbulence. ValueError for the kinds with a sequence: what the order of bars
+    shows, some feature of one row sums up.
     """
-    if what.kind == "sequence":
-        raise ValueError("bars with a signal of kind sequence, expected row or regime; use tests.study.datasets")
+    if what.kind not in ("row", "regime_sign"):
+        raise ValueError(f"bars with a signal of {what.kind}, expected row or regime_sign; use tests.study.datasets")
     rng = np.random.default_rng(seed)
     market = noise(rng, WINDOW + sessions, symbols)
     volume = _volume(rng, market.returns)
-    signal = _surge(volume) * (np.where(market.calm, 1.0, -1.0)[:, None] if what.kind == "regime" else 1.0)
+    signal = _surge(volume) * (np.where(market.calm, 1.0, -1.0)[:, None] if what.kind == "regime_sign" else 1.0)
     returns = plant(what, signal, signal, market, WINDOW)
     prices = _prices(rng, returns[WINDOW:], market.own[WINDOW:])
     listed = _listed(rng, sessions, symbols)

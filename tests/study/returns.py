@@ -34,7 +34,7 @@ from ml.lifecycle.dataset import Instants
 
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Kind = Literal["row", "sequence", "regime"]
+Kind = Literal["row", "sequence", "regime_sign", "regime_carrier"]
 
 CALENDAR = "XNYS"
 SECTORS = 5
@@ -53,8 +53,8 @@ _LIMIT = 0.5
 class Plant:
     """What is planted: `ic`, the mean IC of the signal over `horizon` sessions (0: nothing), and how it can be seen.
 
-    row: in the features of one row. sequence: only in the order of the rows before. regime: in the features of one
-    row, but its sign is that of the market's regime (+ calm, - turbulent).
+    row: in the features of one row. sequence: only in the order of the rows before. regime_sign: in one row, and in
+    turbulence its sign turns. regime_carrier: in one row while the market is calm, in a sequence in turbulence.
     """
 
     ic: float = 0.0
