@@ -79,8 +79,8 @@ rivals: $(DEV) $(RIVALS)/.installed ## time the features beside other libraries'
 night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)
 
-study: $(DEV) ## compare adjusted returns with a source's own (data=FILE); fails on an exception without a reason
-	@$(PYTHON) -m tests.study.adjustment $(data)
+study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill)
+	@$(PYTHON) -m tests.study.$(or $(name),adjustment) $(data)
 
 browser: ## have a Chromium for the page tests
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \

@@ -1,0 +1,103 @@
+"""`make study name=skill`: how often does an estimator claim skill, where there is none and where there is?
+
+Each run is a dataset of its own seed, searched, refitted on outer folds and judged by the gate's own test of skill. The
+configuration is fast, and weak on purpose: a model that says little stays near its baseline, where a test that claims
+too much would be caught; one that overfits loses by far. Exit status 1 when more than 5 % of the runs on noise claim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.stats import beta
+
+from ml.estimators.registry import ESTIMATORS
+from ml.lifecycle.comparison import SKILL_ALPHA, skill_test
+from ml.lifecycle.metrics import information_coefficient
+from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.search import search
+from ml.lifecycle.significance import nominal_level
+from ml.lifecycle.splits import SplitPlan, nested
+from ml.lifecycle.training import out_of_fold
+from tests.study.datasets import simulate
+from tests.study.returns import Plant
+
+HORIZONS = (1, 5, 20)
+CONTROL = 0.1
+WEAK = {"xgboost": {**ESTIMATORS["xgboost"].defaults, "rounds": 30, "max_depth": 2, "eta": 0.02, "lambda": 100.0}}
+"""Parameters that say little, by estimator: tried after its own, before the one that the search draws."""
+TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """claims: whether the test says that there is skill. ic: the mean IC of what was forecast."""
+
+    claims: bool
+    ic: float
+
+
+def judge(what: Plant, estimator: str, seed: int) -> Run:
+    """One market, one search, one verdict."""
+    dataset = simulate(what, seed).dataset
+    plan = SplitPlan(embargo=what.horizon, outer_folds=2, outer_dates=120, inner_folds=1, inner_dates=60)
+    folds = nested(dataset.dates, dataset.date_maturities, plan)
+    found = search(
+        dataset,
+        folds.inner,
+        estimator,
+        trials=TRIALS,
+        timeout_s=600,
+        seed=seed,
+        threads=1,
+        progress=lambda _: None,
+        warm_start=WEAK.get(estimator),
+    )
+    oof = out_of_fold(Recipe(estimator, found.params, dataset.feature_names, "study", seed), dataset, folds.outer, 1)
+    claims = skill_test(oof, what.horizon).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
+    ic = information_coefficient(oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"])
+    return Run(claims, float(np.nan_to_num(ic).mean()))
+
+
+def line(what: Plant, runs: list[Run]) -> str:
+    """A row of the table; the bound is that of Clopper and Pearson (1934)."""
+    claims = sum(run.claims for run in runs)
+    bound = 1.0 if claims == len(runs) else float(beta.ppf(0.95, claims + 1, len(runs) - claims))
+    ics = np.array([run.ic for run in runs])
+    return (
+        f"| {what.ic:g} | {what.horizon} | 0 to {len(runs) - 1} | {claims} | {claims / len(runs):.1%} | {bound:.1%}"
+        f" | {ics.mean():.4f} ± {ics.std(ddof=1) / np.sqrt(len(runs)):.4f} |"
+    )
+
+
+def too_many(what: Plant, runs: list[Run]) -> bool:
+    """Whether more runs claim skill than the test's level allows where there is none."""
+    return what.ic == 0 and sum(run.claims for run in runs) > SKILL_ALPHA * len(runs)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.study.skill", description=__doc__)
+    parser.add_argument("--estimator", choices=sorted(ESTIMATORS), default="xgboost")
+    parser.add_argument("--runs", type=int, default=200, help="on noise, for each horizon")
+    parser.add_argument("--control-runs", type=int, default=40, help=f"with a planted IC of {CONTROL}")
+    asked = parser.parse_args(arguments)
+    print("| planted IC | sessions | seeds | claims of skill | share | 95 % bound | IC of the forecasts |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    failed = False
+    with ProcessPoolExecutor(2) as pool:
+        for ic, count in ((0.0, asked.runs), (CONTROL, asked.control_runs)):
+            for horizon in HORIZONS:
+                what = Plant(ic, horizon)
+                runs = list(pool.map(partial(judge, what, asked.estimator), range(count)))
+                print(line(what, runs), flush=True)
+                failed |= too_many(what, runs)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
