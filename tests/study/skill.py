@@ -16,14 +16,15 @@ from functools import partial
 import numpy as np
 from scipy.stats import beta
 
+from ml.domain import Target
 from ml.estimators.registry import ESTIMATORS
 from ml.lifecycle.comparison import SKILL_ALPHA, skill_test
 from ml.lifecycle.metrics import information_coefficient
-from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import search
 from ml.lifecycle.significance import nominal_level
 from ml.lifecycle.splits import SplitPlan, nested
-from ml.lifecycle.training import out_of_fold
+from ml.lifecycle.training import refitted
 from tests.study.datasets import simulate
 from tests.study.returns import Plant
 
@@ -58,8 +59,10 @@ def judge(what: Plant, estimator: str, seed: int) -> Run:
         progress=lambda _: None,
         warm_start=WEAK.get(estimator),
     )
-    oof = out_of_fold(Recipe(estimator, found.params, dataset.feature_names, "study", seed), dataset, folds.outer, 1)
-    claims = skill_test(oof, what.horizon).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
+    recipe = Recipe((Member(estimator, found.params),), dataset.feature_names, "study", seed)
+    oof = refitted(recipe, dataset, folds, threads=1, progress=lambda _: None)
+    target = Target("study", f"{what.horizon}d", what.horizon)
+    claims = skill_test(oof, target).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
     ic = information_coefficient(oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"])
     return Run(claims, float(np.nan_to_num(ic).mean()))
 
