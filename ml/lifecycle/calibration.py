@@ -15,13 +15,13 @@ from sklearn.isotonic import IsotonicRegression
 
 from ml.errors import RegistryError, TrainingError
 from ml.estimators.interface import Flags, Vector
-from ml.lifecycle.dataset import Codes
+from ml.estimators.panel import Codes
 from ml.lifecycle.documents import Document
-from ml.lifecycle.logistic import log_odds, logistic_regression
+from ml.lifecycle.logistic import Prior, log_odds, logistic_regression
 from ml.lifecycle.metrics import EPSILON, Dates, date_weights
 
-PRIOR_DATES = 20.0
-"""How many dates the belief is worth that a probability is right as it stands (Platt, beta)."""
+PRECISION, LEVEL_DATES = 0.05, 5.0
+"""The belief that a probability is right as it stands (`logistic.Prior`; Platt, beta)."""
 OWN_SHARE = 0.01
 """What an isotonic map keeps of the probability itself, so that rows on one of its steps keep their order."""
 
@@ -69,8 +69,8 @@ class Platt(Calibrator):
 
     @classmethod
     def fit(cls, p: Vector, up: Flags, weight: Vector) -> Self:
-        found = logistic_regression(log_odds(p)[:, None], up, weight, np.ones(1), PRIOR_DATES)
-        return cls(*map(float, found))
+        prior = Prior(np.ones(1), PRECISION, LEVEL_DATES)
+        return cls(*logistic_regression(log_odds(p)[:, None], up, weight, prior).tolist())
 
     def _map(self, p: Vector) -> Vector:
         mapped: Vector = expit(self.intercept + self.slope * log_odds(p))
@@ -91,7 +91,8 @@ class Beta(Calibrator):
 
     @classmethod
     def fit(cls, p: Vector, up: Flags, weight: Vector) -> Self:
-        return cls(*map(float, logistic_regression(cls._predictors(p), up, weight, np.ones(2), PRIOR_DATES)))
+        prior = Prior(np.ones(2), PRECISION, LEVEL_DATES)
+        return cls(*logistic_regression(cls._predictors(p), up, weight, prior).tolist())
 
     def _map(self, p: Vector) -> Vector:
         rises, falls = self._predictors(p).T

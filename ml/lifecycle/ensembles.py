@@ -21,13 +21,15 @@ from ml.estimators.interface import Flags, Vector
 from ml.estimators.panel import Codes
 from ml.lifecycle.dataset import Instants
 from ml.lifecycle.documents import Document
-from ml.lifecycle.logistic import linear_regression, log_odds, logistic_regression
+from ml.lifecycle.logistic import Prior, linear_regression, log_odds, logistic_regression
 from ml.lifecycle.metrics import date_weights, log_loss_rows
 from ml.lifecycle.regimes import learned_preferences, moments, preferences, standardised
 from ml.lifecycle.significance import standard_error
 
-PRIOR_DATES = 120.0
-"""How many independent dates the belief is worth that all members count alike (stack, meta)."""
+PRECISION, LEVEL_DATES = 0.5, 60.0
+"""The belief that all members count alike and are right on average (`logistic.Prior`; stack)."""
+REGIME_PRECISION = 0.05
+"""1 / variance of the log-weights that follow the regime, believed beforehand to be 0 (meta)."""
 IMAGINARY_VOTES = 2
 
 
@@ -135,9 +137,7 @@ class Combiner(Document, ABC):
 
     def combine(self, members: Members) -> tuple[Vector, Vector]:
         """p_up (n,) in (0, 1) and expected value (n,): members pooled by their weights."""
-        weights = self.weights(members)
-        p_up: Vector = expit((weights * log_odds(members.p_up)).sum(axis=1))
-        return p_up, (weights * members.expected).sum(axis=1)
+        return self._pooled(members, 1.0)
 
     def check(self, members: Members) -> Members:
         """The same members; FrameError when they are not those of the fit."""
@@ -146,6 +146,11 @@ class Combiner(Document, ABC):
                 f"answers of {list(members.names)}", f"those of {list(self.names)}", "Give the recipe's own members"
             )
         return members
+
+    def _pooled(self, members: Members, sharpness: float) -> tuple[Vector, Vector]:
+        weights = self.weights(members)
+        p_up: Vector = expit(sharpness * (weights * log_odds(members.p_up)).sum(axis=1))
+        return p_up, (weights * members.expected).sum(axis=1)
 
     def _fixed(self, members: Members, weights: tuple[float, ...]) -> Vector:
         return np.broadcast_to(np.array(weights), (len(self.check(members)), len(weights)))
@@ -240,10 +245,9 @@ class Stack(Combiner):
 
     @classmethod
     def fit(cls, members: Members) -> Self:
-        alike = np.array(_alike(members.names))
-        odds = log_odds(members.p_up)
-        event = logistic_regression(odds, members.up, members.evidence, alike, PRIOR_DATES).tolist()
-        value = linear_regression(members.expected, members.value, members.evidence, alike, PRIOR_DATES).tolist()
+        alike = Prior(np.array(_alike(members.names)), PRECISION, LEVEL_DATES)
+        event = logistic_regression(log_odds(members.p_up), members.up, members.evidence, alike).tolist()
+        value = linear_regression(members.expected, members.value, members.evidence, alike).tolist()
         return cls(members.names, event[0], tuple(event[1:]), value[0], tuple(value[1:]))
 
     def weights(self, members: Members) -> Vector:
@@ -263,8 +267,9 @@ class Meta(Combiner):
     """Weights that follow the regime: per row, the softmax of a linear function of the regime features.
 
     Features are standardised on the rows of the fit, cut at +-3 deviations, and 0 (the mean) when missing.
-    Coefficients minimise the log-loss, dates counting alike, and are shrunk towards 0 (all members alike, always) by a
-    prior worth PRIOR_DATES independent dates: a mixture of experts (Jacobs et al. 1991) whose experts are given.
+    The pooled log-odds are sharpened, or blunted, by one factor for all. Both minimise the log-loss, dates counting
+    alike, and are shrunk towards members who count alike and are right as they stand: a mixture of experts (Jacobs et
+    al. 1991) whose experts are given.
 
     centre, spread: (r,). coefficients: (1 + r, m), the first row for every regime.
     """
@@ -274,14 +279,21 @@ class Meta(Combiner):
     centre: tuple[float, ...]
     spread: tuple[float, ...]
     coefficients: tuple[tuple[float, ...], ...]
+    sharpness: float
 
     @classmethod
     def fit(cls, members: Members) -> Self:
         centre, spread = moments(members.regime, members.date_weight)
-        regime = standardised(members.regime, centre, spread)
-        found = learned_preferences(regime, log_odds(members.p_up), members.up, members.evidence, PRIOR_DATES)
+        found, sharpness = learned_preferences(
+            standardised(members.regime, centre, spread),
+            log_odds(members.p_up),
+            members.up,
+            members.evidence,
+            precision=REGIME_PRECISION,
+            sharpness_precision=PRECISION,
+        )
         rows = tuple(tuple(row) for row in found.tolist())
-        return cls(members.names, tuple(centre.tolist()), tuple(spread.tolist()), rows)
+        return cls(members.names, tuple(centre.tolist()), tuple(spread.tolist()), rows, sharpness)
 
     def weights(self, members: Members) -> Vector:
         regime = self.check(members).regime
@@ -292,6 +304,9 @@ class Meta(Combiner):
         standard = standardised(regime, np.array(self.centre), np.array(self.spread))
         shares: Vector = softmax(preferences(standard, np.array(self.coefficients)), axis=1)
         return shares
+
+    def combine(self, members: Members) -> tuple[Vector, Vector]:
+        return self._pooled(members, self.sharpness)
 
 
 COMBINERS: dict[str, type[Combiner]] = {each.kind: each for each in (Single, Vote, Weighted, Stack, Meta)}

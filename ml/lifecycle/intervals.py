@@ -82,7 +82,7 @@ def calibrate_adaptively(oof: pd.DataFrame, matures_at: Instants) -> Intervals:
     matures_at: (n,) when each row's outcome is known. Replayed in order of time, each of the four bounds by itself: a
     date's bound is a quantile of the residuals known by then, at a level that each date whose outcomes have come has
     moved by STEP x (the tail - the share of its rows beyond the bound). A level beyond what the known dates can carry
-    gives the widest residual seen. TrainingError when dates are too few, as in `calibrate`.
+    gives the widest residual seen. TrainingError when too few dates are known by the held-out ones.
     """
     residuals = _Residuals.of(oof)
     bounds, seen = [], []
@@ -105,12 +105,16 @@ def conformal_quantile(residuals: Vector, level: float, weight: Vector | None = 
     dates = round(float(reached[-1])) if reached.size else 0
     at = _rank(reached, level, dates)
     if at == residuals.size:
-        raise TrainingError(
-            f"{dates} out-of-fold dates",
-            f"enough for a level of {level:.1%} (at least {_ceil(level / (1 - level))})",
-            "Give a longer history",
-        )
+        raise _too_few(dates, level)
     return float(residuals[order[at]])
+
+
+def _too_few(dates: int, level: float) -> TrainingError:
+    return TrainingError(
+        f"{dates} out-of-fold dates",
+        f"enough for a level of {level:.1%} (at least {_ceil(level / (1 - level))})",
+        "Give a longer history",
+    )
 
 
 def typical(column: Vector) -> float:
@@ -207,4 +211,6 @@ def _replay(r: Vector, residuals: _Residuals, matures_at: Instants, tail: float)
         if t < dates.size:
             rows = slice(begins[t], begins[t + 1])
             missed[t] = np.average(r[rows] > bound, weights=residuals.weight[rows])
+    if np.isnan(missed[residuals.first_held_out :]).any():
+        raise _too_few(int((known_at <= dates[residuals.first_held_out]).sum()), 1 - tail)
     return bound, missed

@@ -1,11 +1,12 @@
 """Linear models on members' answers, small and exact: slopes that are never negative, and a stated prior.
 
-The prior is normal around given coefficients and worth `prior_dates` dates: as sharp as the likelihood of that many
-dates, taken at even odds and with predictors of the common (pooled) variance. So the same number means the same
-shrinkage whatever the unit and the spread of the predictors.
+The prior is normal around given slopes, and around what they say of the average row (the level). Where a date counts as
+one observation, strong signals soon overrule it, and weak ones on few dates do not.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -15,10 +16,18 @@ from scipy.special import expit, log_expit
 from ml.estimators.interface import Flags, Vector
 from ml.lifecycle.metrics import EPSILON
 
-EVEN_ODDS_VARIANCE = 0.25
 MAX_STEPS = 50
 CONVERGED = 1e-10
-LEAST_VARIANCE = 1e-18
+TINY = np.finfo(np.float64).tiny
+
+
+class Prior(NamedTuple):
+    """What is believed beforehand. slopes: (k,). precision: 1 / variance of each slope. level_dates: how many dates
+    the belief about the average row's answer is worth."""
+
+    slopes: Vector
+    precision: float
+    level_dates: float
 
 
 def log_odds(p: Vector) -> Vector:
@@ -28,15 +37,16 @@ def log_odds(p: Vector) -> Vector:
     return odds
 
 
-def logistic_regression(Z: Vector, up: Flags, weight: Vector, slopes: Vector, prior_dates: float) -> Vector:
+def logistic_regression(Z: Vector, up: Flags, weight: Vector, prior: Prior) -> Vector:
     """(k + 1,) intercept and slopes >= 0 of logit p(up) = a + Z b, the most probable under the prior.
 
-    Z: (n, k) predictors. weight: (n,) whose sum is the number of dates that the rows are worth. slopes: (k,) what
-    the prior is centred on, beside an intercept of 0. Newton's method; each step solves its bounded quadratic exactly.
+    Z: (n, k) predictors. weight: (n,) whose sum is the number of dates that the rows are worth. Newton's method; each
+    step solves its bounded quadratic exactly.
     """
-    A, lower = _design(Z), _lower(Z)
-    centre: Vector = np.r_[0.0, slopes]
-    precision = EVEN_ODDS_VARIANCE * prior_dates * _spread(Z, weight)
+    A, mean = _design(Z, weight)
+    centre: Vector = np.r_[mean @ prior.slopes, prior.slopes]
+    # At even odds a date knows 1/4 about the level.
+    precision: Vector = np.r_[prior.level_dates / 4, np.full(prior.slopes.size, prior.precision)]
 
     def loss(coefficients: Vector) -> float:
         fit = weight @ log_expit(np.where(up, 1.0, -1.0) * (A @ coefficients))
@@ -47,7 +57,7 @@ def logistic_regression(Z: Vector, up: Flags, weight: Vector, slopes: Vector, pr
         p = expit(A @ found)
         gradient = A.T @ (weight * (p - up)) + precision * (found - centre)
         curvature = (A * (weight * p * (1 - p))[:, None]).T @ A + np.diag(precision)
-        step = _least_quadratic(curvature, curvature @ found - gradient, lower) - found
+        step = _least_quadratic(curvature, curvature @ found - gradient) - found
         # Newton may overshoot far from the optimum; towards the bounded minimum the loss always falls at first.
         size, before = 1.0, loss(found)
         while size > CONVERGED and loss(found + size * step) > before:
@@ -55,38 +65,35 @@ def logistic_regression(Z: Vector, up: Flags, weight: Vector, slopes: Vector, pr
         if np.abs(size * step).max() <= CONVERGED * max(1.0, np.abs(found).max()):
             break
         found = found + size * step
-    return found
+    return _uncentred(found, mean)
 
 
-def linear_regression(Z: Vector, value: Vector, weight: Vector, slopes: Vector, prior_dates: float) -> Vector:
-    """(k + 1,) intercept and slopes >= 0 of E[value] = a + Z b by least squares, shrunk as in `logistic_regression`."""
-    A, centre = _design(Z), np.r_[0.0, slopes]
-    precision = prior_dates * _spread(Z, weight)
+def linear_regression(Z: Vector, value: Vector, weight: Vector, prior: Prior) -> Vector:
+    """(k + 1,) intercept and slopes >= 0 of E[value] = a + Z b by least squares in units of value's variance, shrunk as
+    in `logistic_regression`."""
+    A, mean = _design(Z, weight)
+    centre: Vector = np.r_[mean @ prior.slopes, prior.slopes]
+    variance = float(np.average((value - np.average(value, weights=weight)) ** 2, weights=weight))
+    precision: Vector = np.r_[prior.level_dates, np.full(prior.slopes.size, max(prior.precision * variance, TINY))]
     curvature = (A * weight[:, None]).T @ A + np.diag(precision)
-    return _least_quadratic(curvature, A.T @ (weight * value) + precision * centre, _lower(Z))
+    return _uncentred(_least_quadratic(curvature, A.T @ (weight * value) + precision * centre), mean)
 
 
-def _design(Z: Vector) -> Vector:
-    design: Vector = np.column_stack([np.ones(len(Z)), Z])
-    return design
+def _design(Z: Vector, weight: Vector) -> tuple[Vector, Vector]:
+    """Ones beside centred predictors (n, k + 1), and the predictors' means (k,)."""
+    mean = np.average(Z, axis=0, weights=weight)
+    return np.column_stack([np.ones(len(Z)), Z - mean]), mean
 
 
-def _lower(Z: Vector) -> Vector:
-    lower: Vector = np.r_[-np.inf, np.zeros(Z.shape[1])]
-    return lower
+def _uncentred(found: Vector, mean: Vector) -> Vector:
+    coefficients: Vector = np.r_[found[0] - mean @ found[1:], found[1:]]
+    return coefficients
 
 
-def _spread(Z: Vector, weight: Vector) -> Vector:
-    """(k + 1,) the variance that the prior takes for the intercept's column (1) and for the predictors (pooled)."""
-    centred = Z - np.average(Z, axis=0, weights=weight)
-    pooled = float(np.average((centred**2).mean(axis=1), weights=weight))
-    spread: Vector = np.r_[1.0, np.full(Z.shape[1], max(pooled, LEAST_VARIANCE))]
-    return spread
-
-
-def _least_quadratic(curvature: Vector, linear: Vector, lower: Vector) -> Vector:
-    """The x >= lower that minimises x' curvature x / 2 - linear' x, as bounded least squares by an active set."""
+def _least_quadratic(curvature: Vector, linear: Vector) -> Vector:
+    """The x, >= 0 but for the intercept, that minimises x' curvature x / 2 - linear' x: bounded least squares."""
     root = cholesky(curvature)
     right = solve_triangular(root, linear, trans="T")
+    lower: Vector = np.r_[-np.inf, np.zeros(linear.size - 1)]
     found: Vector = lsq_linear(root, right, bounds=(lower, np.inf), method="bvls", tol=1e-14).x
     return found

@@ -7,7 +7,6 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from ml.estimators.interface import Flags, Vector
-from ml.lifecycle.logistic import EVEN_ODDS_VARIANCE
 
 LIMIT = 3.0
 """Deviations beyond which a feature moves weights no further: nothing was learned out there."""
@@ -43,34 +42,36 @@ def preferences(regime: Vector, coefficients: Vector) -> Vector:
     return found
 
 
-def learned_preferences(regime: Vector, odds: Vector, up: Flags, evidence: Vector, prior_dates: float) -> Vector:
-    """(1 + r, m) coefficients that minimise the log-loss of the members' log-odds (n, m), pooled by the weights.
+def learned_preferences(
+    regime: Vector, odds: Vector, up: Flags, evidence: Vector, *, precision: float, sharpness_precision: float
+) -> tuple[Vector, float]:
+    """Coefficients (1 + r, m) and a sharpness that minimise the log-loss of logit p = sharpness x pooled log-odds.
 
-    evidence: (n,) whose sum is the number of independent dates. The normal prior around 0 is as sharp as the
-    likelihood of `prior_dates` dates is, on average, about one member's preference where all count alike.
-    By L-BFGS, from 0. Rows lie along the last axis here: sums over few members are many times faster that way.
+    odds: (n, m) of the members; evidence: (n,) whose sum is the number of independent dates. The precisions are those
+    of normal beliefs: coefficients around 0, the sharpness, never negative, around 1. By L-BFGS, from there. Without a
+    sharpness of its own, a member that is right but too bold would be diluted by those that are not.
     """
     X = np.vstack([np.ones(len(regime)), regime.T])
+    # Rows lie along the last axis: sums over few members are many times faster that way.
     Z = np.ascontiguousarray(odds.T)
-    shape = (len(X), len(Z))
-    precision = prior_dates * EVEN_ODDS_VARIANCE * float(np.average(Z.var(axis=0), weights=evidence)) / len(Z)
-    if precision == 0:
-        return np.zeros(shape)
-    sign = np.where(up, 1.0, -1.0)
+    shape, sign = (len(X), len(Z)), np.where(up, 1.0, -1.0)
 
     def objective(flat: Vector) -> tuple[float, Vector]:
-        coefficients = flat.reshape(shape)
+        coefficients, sharpness = flat[1:].reshape(shape), flat[0]
         shares = coefficients.T @ X
         shares -= shares.max(axis=0)
         np.exp(shares, out=shares)
         shares /= shares.sum(axis=0)
         pooled = (shares * Z).sum(axis=0)
-        loss = 0.5 * precision * float(flat @ flat) - float(evidence @ log_expit(sign * pooled))
-        pull = evidence * (expit(pooled) - up)
-        gradient = X @ (shares * (Z - pooled) * pull).T + precision * coefficients
-        # In units of the prior's own sharpness, so that the optimiser's tolerances mean the same everywhere.
-        return loss / precision, gradient.ravel() / precision
+        penalty = precision * (coefficients**2).sum() + sharpness_precision * (sharpness - 1) ** 2
+        loss = 0.5 * penalty - evidence @ log_expit(sign * sharpness * pooled)
+        pull = evidence * (expit(sharpness * pooled) - up)
+        by_coefficient = sharpness * (X @ (shares * (Z - pooled) * pull).T) + precision * coefficients
+        by_sharpness = pull @ pooled + sharpness_precision * (sharpness - 1)
+        return float(loss), np.r_[by_sharpness, by_coefficient.ravel()]
 
-    settings = {"maxiter": 300, "ftol": 1e-9, "gtol": 1e-4}
-    found = minimize(objective, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options=settings)
-    return np.asarray(found.x, dtype=np.float64).reshape(shape)
+    start = np.r_[1.0, np.zeros(shape[0] * shape[1])]
+    bounds = [(0, None), *[(None, None)] * (start.size - 1)]
+    settings = {"maxiter": 300, "ftol": 1e-10, "gtol": 1e-4}
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=settings).x
+    return found[1:].reshape(shape).astype(np.float64), float(found[0])

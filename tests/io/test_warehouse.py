@@ -37,6 +37,8 @@ VERSION = ModelVersion(
     train_rows=1,
     trials=1,
     scores={},
+    left_out=[],
+    importance=[],
     code_commit="c",
 )
 
