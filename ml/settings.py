@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     horizons: Annotated[tuple[str, ...], NoDecode] = ("1d", "5d", "20d")
     labels: Annotated[dict[str, Label], NoDecode] = RETURNS
     scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
-    estimators: Annotated[tuple[str, ...], NoDecode] = ESTIMATORS
+    estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear")
     trials: int = Field(default=30, ge=1)
     search_seconds: int = Field(default=120, ge=1)
     search_rows: int = Field(default=25_000, ge=1_000)
