@@ -135,6 +135,12 @@ def _required(secret: SecretStr | None, name: str) -> str:
     return secret.get_secret_value()
 
 
+def quiet_tensorflow() -> None:
+    """Say, before TensorFlow is imported, what it and Keras read from the environment, unless somebody has said it."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it, a machine that has no GPU is told so as an error
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Tests call `settings.cache_clear()` after changing the environment."""

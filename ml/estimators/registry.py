@@ -6,8 +6,18 @@ from ml.errors import RegistryError
 from ml.estimators.baselines import Climatology
 from ml.estimators.boosting import XGBoost
 from ml.estimators.interface import Estimator
+from ml.estimators.nets import CNN, LSTM, Transformer
 
-ESTIMATORS: dict[str, type[Estimator]] = {estimator.name: estimator for estimator in (XGBoost, Climatology)}
+ESTIMATORS: dict[str, type[Estimator]] = {
+    estimator.name: estimator
+    for estimator in (
+        XGBoost,
+        LSTM,
+        Transformer,
+        CNN,
+        Climatology,
+    )
+}
 
 
 def estimator_class(name: str) -> type[Estimator]:

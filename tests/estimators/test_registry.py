@@ -5,7 +5,7 @@ from ml.estimators.registry import ESTIMATORS, estimator_class
 
 
 def test_every_estimator_is_registered_under_its_own_name() -> None:
-    assert set(ESTIMATORS) == {"xgboost", "climatology"}
+    assert set(ESTIMATORS) == {"xgboost", "lstm", "transformer", "cnn", "climatology"}
     assert all(estimator_class(name).name == name for name in ESTIMATORS)
 
 

@@ -1,0 +1,277 @@
+"""Small nets that look at a row together with the rows of its entity before it: LSTM, Transformer, CNN."""
+
+# ruff: noqa: ARG002, ARG003 -- threads are those that `prepare` was given
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from optuna.trial import BaseTrial
+
+from ml.errors import RegistryError
+from ml.estimators import keras_model
+from ml.estimators.files import field, read_document, write_document
+from ml.estimators.interface import (
+    Codes,
+    Estimator,
+    Matrix,
+    Panel,
+    Params,
+    Sample,
+    Tried,
+    Vector,
+    require_both_classes,
+)
+from ml.estimators.keras_model import Architecture, Net, State, Targets
+from ml.estimators.windows import CLIP, Floats, Normaliser, Windows
+
+MOST_EPOCHS = 15
+PATIENCE = 3
+"""Epochs without a lower test loss after which a trial stops."""
+ASKED_AT_ONCE = 1024
+"""Windows per batch of answers: always the same, so that an answer does not depend on what else is asked."""
+LARGEST_LOG_ODDS = 20.0
+GRADIENT_POINTS = 8
+FORMAT = 1
+DOCUMENT = "estimator.json"
+NET_FILE = "net.keras"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training rows, and how features and values are scaled on them.
+
+    std: the deviation of the values; targets hold value / std, clipped at +-CLIP. threads: TensorFlow's.
+    """
+
+    sample: Sample
+    targets: Targets
+    normaliser: Normaliser
+    std: float
+    threads: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A net with the weights of one fit. threads: what it was fitted with."""
+
+    net: Net
+    weights: Floats
+    normaliser: Normaliser
+    std: float
+    threads: int
+
+    def answers(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
+        """Log-odds (n,) and expected value (n,)."""
+        said = np.empty((at.size, 2), dtype=np.float64)
+        for part, windows in self._windows(panel, at):
+            said[part] = self.net.answers(self.weights, windows)[: len(at[part])]
+        return np.clip(said[:, 0], -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), said[:, 1] * self.std
+
+    def contributions(self, panel: Panel, at: Codes) -> Matrix:
+        """(n, f) how far each feature of a window moves the log-odds."""
+        moved = np.empty((at.size, panel.X.shape[1]), dtype=np.float32)
+        for part, windows in self._windows(panel, at):
+            moved[part] = self.net.contributions(self.weights, windows, GRADIENT_POINTS)[: len(at[part])]
+        return moved
+
+    def _windows(self, panel: Panel, at: Codes) -> Iterator[tuple[slice, Windows]]:
+        window, _ = self.net.input_shape
+        for begin in range(0, at.size, ASKED_AT_ONCE):
+            part = slice(begin, begin + ASKED_AT_ONCE)
+            yield part, self.normaliser.windows(panel, at[part], window, ASKED_AT_ONCE)
+
+
+class SequenceNet(Estimator):
+    """What the nets share: all but the body between the projected rows and the two heads.
+
+    The heads are the event's log-odds and value / std(training values), clipped at +-5; the loss is the log-loss
+    of the one plus half the squared error of the other. AdamW with a constant rate; `epochs` is not searched: a
+    trial stops early and says where. Features are normalised on the training rows; a missing one is its median.
+    """
+
+    def __init__(self) -> None:
+        self._fitted: Any = None
+
+    @staticmethod
+    def prepare(sample: Sample, threads: int) -> Prepared:
+        keras_model.start(threads)
+        require_both_classes(sample)
+        std = float(np.std(sample.value))
+        value = np.clip(sample.value / std, -CLIP, CLIP)
+        targets = Targets(*(target.astype(np.float32) for target in (sample.up, value, sample.weight)))
+        return Prepared(sample, targets, Normaliser.fitted(sample.X), std, threads)
+
+    def fit_prepared(self, data: Prepared, params: Params, seed: int, threads: int) -> Self:
+        for fitted in _epochs(self.name, data, params, seed, int(params["epochs"])):
+            self._fitted = fitted
+        return self
+
+    @classmethod
+    def tried(cls, data: Prepared, test: Sample, params: Params, seed: int, threads: int) -> Tried:
+        best, p_up, epochs = np.inf, np.empty(0), 0
+        for epoch, fitted in enumerate(_epochs(cls.name, data, params, seed, MOST_EPOCHS)):
+            if epoch == 0:
+                continue
+            answers = _probability(fitted.answers(test.panel, test.at)[0])
+            loss = float(-np.log(np.where(test.up, answers, 1 - answers)).mean())
+            if loss < best:
+                best, p_up, epochs = loss, answers, epoch
+            elif epoch - epochs >= PATIENCE:
+                break
+        return Tried(p_up, {**params, "epochs": epochs})
+
+    @property
+    def lookback(self) -> int:
+        """The window's periods before the row's own."""
+        window: int = self._fitted.net.input_shape[0]
+        return window - 1
+
+    def predict(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
+        log_odds, expected = self._fitted.answers(panel, at)
+        return _probability(log_odds), expected
+
+    def contributions(self, panel: Panel, at: Codes) -> Matrix:
+        """Integrated gradients of the log-odds, summed over the window; relative to every feature at its training
+        median in the same periods."""
+        moved: Matrix = self._fitted.contributions(panel, at)
+        return moved
+
+    def save(self, directory: Path) -> None:
+        fitted = self._fitted
+        content = {
+            "sha256": fitted.net.write(directory / NET_FILE, fitted.weights),
+            "std": fitted.std,
+            "threads": fitted.threads,
+            "median": fitted.normaliser.median.tolist(),
+            "inverse_spread": fitted.normaliser.inverse_spread.tolist(),
+        }
+        write_document(directory / DOCUMENT, self.name, FORMAT, content)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        document = read_document(directory / DOCUMENT, cls.name, FORMAT)
+        threads = int(field(document, "threads"))
+        keras_model.start(threads)
+        net = Net.read(directory / NET_FILE, field(document, "sha256"))
+        scales = [np.array(field(document, name), dtype=np.float32) for name in ("median", "inverse_spread")]
+        _, features = net.input_shape
+        if any(scale.shape != (features,) for scale in scales):
+            raise RegistryError(
+                f"{[scale.size for scale in scales]} medians and spreads",
+                f"one for each of the net's {features} features",
+                "Fetch the model again or retrain it",
+            )
+        loaded = cls()
+        loaded._fitted = Fitted(net, net.weights, Normaliser(*scales), float(field(document, "std")), threads)
+        return loaded
+
+
+class LSTM(SequenceNet):
+    """A long short-term memory."""
+
+    name: ClassVar[str] = "lstm"
+    defaults: ClassVar[Params] = {
+        "epochs": 4,
+        "window": 20,
+        "width": 16,
+        "depth": 1,
+        "dropout": 0.2,
+        "rate": 0.001,
+        "decay": 0.01,
+        "batch": 1024,
+    }
+
+    @staticmethod
+    def space(trial: BaseTrial) -> Params:
+        return {**_shared_space(trial), "depth": trial.suggest_int("depth", 1, 2)}
+
+
+class Transformer(SequenceNet):
+    """A small Transformer encoder that is read at the last row."""
+
+    name: ClassVar[str] = "transformer"
+    defaults: ClassVar[Params] = LSTM.defaults
+
+    @staticmethod
+    def space(trial: BaseTrial) -> Params:
+        return {**_shared_space(trial), "depth": trial.suggest_int("depth", 1, 2)}
+
+
+class CNN(SequenceNet):
+    """A dilated causal CNN, as deep as its window asks."""
+
+    name: ClassVar[str] = "cnn"
+    defaults: ClassVar[Params] = {name: value for name, value in LSTM.defaults.items() if name != "depth"}
+
+    @staticmethod
+    def space(trial: BaseTrial) -> Params:
+        return _shared_space(trial)
+
+
+def _shared_space(trial: BaseTrial) -> dict[str, float | int]:
+    return {
+        "window": trial.suggest_int("window", 10, 40, step=10),
+        "width": trial.suggest_int("width", 16, 48, step=16),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+        "rate": trial.suggest_float("rate", 0.0003, 0.003, log=True),
+        "decay": trial.suggest_float("decay", 0.001, 0.1, log=True),
+        "batch": trial.suggest_int("batch", 512, 1024, step=512),
+    }
+
+
+def _epochs(body: str, data: Prepared, params: Params, seed: int, epochs: int) -> Iterator[Fitted]:
+    """The net before the first epoch and after each: the same data, params and seed pass through the same nets."""
+    net = keras_model.net_of(_architecture(body, data, params), seed)
+    state = net.begin(*_average(data))
+    rng = np.random.default_rng(seed)
+    yield _as_fitted(net, state, data)
+    for _ in range(epochs):
+        state = _epoch(net, state, data, params, rng)
+        yield _as_fitted(net, state, data)
+
+
+def _architecture(body: str, data: Prepared, params: Params) -> Architecture:
+    return Architecture(
+        body=body,
+        features=data.sample.panel.X.shape[1],
+        window=int(params["window"]),
+        width=int(params["width"]),
+        depth=int(params.get("depth", 1)),
+        dropout=float(params["dropout"]),
+    )
+
+
+def _average(data: Prepared) -> tuple[float, float]:
+    """The log-odds and the standardised value of the training rows as a whole."""
+    rate = data.sample.rate
+    return float(np.log(rate / (1 - rate))), float(np.average(data.targets.value, weights=data.sample.weight))
+
+
+def _epoch(net: Net, state: State, data: Prepared, params: Params, rng: np.random.Generator) -> State:
+    """Every training row once, in batches of (almost) one size in an order drawn anew."""
+    sample, batch = data.sample, int(params["batch"])
+    rate, decay = np.float32(params["rate"]), np.float32(params["decay"])
+    for rows in np.array_split(rng.permutation(len(sample)), -(-len(sample) // batch)):
+        windows = data.normaliser.windows(sample.panel, sample.at[rows], int(params["window"]), batch)
+        state = net.step(state, windows, Targets(*(_filled(t[rows], batch) for t in data.targets)), rate, decay)
+    return state
+
+
+def _filled(targets: Floats, batch: int) -> Floats:
+    """Targets as a batch of one fixed size; the empty windows that fill it up weigh nothing."""
+    filled = np.zeros(batch, dtype=np.float32)
+    filled[: targets.size] = targets
+    return filled
+
+
+def _as_fitted(net: Net, state: State, data: Prepared) -> Fitted:
+    return Fitted(net, np.asarray(state.weights), data.normaliser, data.std, data.threads)
+
+
+def _probability(log_odds: Vector) -> Vector:
+    return 1 / (1 + np.exp(-log_odds))
