@@ -34,13 +34,14 @@ class Dissimilarity(Document):
     rarely_missing: tuple[bool, ...]
     threshold: float
 
-    def strangeness(self, X: Matrix) -> Matrix:
+    def strangeness(self, X: Matrix) -> Vector:
         """(n, f) how strange each value is, from 0 to 1. X: (n, f) float32, NaN means missing."""
         if X.shape[1] != len(self.low):
             raise FrameError(f"{X.shape[1]} features", f"{len(self.low)}, as in training", "Give the model's features")
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        beyond = np.maximum(low - X, X - high)
-        width = high - low
+        # In double precision no difference of two floats of single precision overflows.
+        width = high.astype(np.float64) - low
+        beyond = np.maximum(low - X.astype(np.float64), X - high.astype(np.float64))
         # What never varied in training has no width: any other value is wholly strange.
         strange = np.clip(np.divide(beyond, width, out=np.sign(beyond), where=width > 0), 0, 1)
         return np.where(np.isnan(X), np.array(self.rarely_missing, np.float32), strange)

@@ -18,10 +18,10 @@ import optuna
 import pytest
 
 from ml.errors import RegistryError, StoreError, TrainingError
-from ml.estimators.boosting import XGBoost
 from ml.estimators.interface import Params
 from ml.estimators.nets import CNN, LSTM, SequenceNet, Transformer
 from ml.estimators.panel import Codes, Matrix, Panel, Sample, Vector
+from ml.estimators.xgboost_trees import XGBoost
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETS: tuple[type[SequenceNet], ...] = (LSTM, Transformer, CNN)

@@ -33,7 +33,8 @@ def planted(
     dates, m = knows.shape
     date = np.repeat(np.arange(dates), entities)
     truth = signal * rng.standard_normal(date.size)
-    up = rng.random(date.size) < expit(truth + market * rng.standard_normal(dates)[date])
+    shock = np.asarray(market * rng.standard_normal(dates))
+    up = rng.random(date.size) < expit(truth + shock[date])
     said = knows[date] * truth[:, None] + noise * rng.standard_normal((date.size, m))
     ts = START + date * DAY
     return Members(

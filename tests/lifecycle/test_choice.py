@@ -39,7 +39,7 @@ def test_members_who_know_different_parts_are_combined() -> None:
 
 def test_members_who_are_right_in_their_own_regimes_are_weighed_by_it() -> None:
     regime = np.where(np.arange(400)[:, None] // 15 % 2 == 0, 1.0, -1.0)
-    members = planted(np.where(regime > 0, [1.0, 0.0], [0.0, 1.0]), noise=0.6, signal=1.0, regime=regime)
+    members = planted(np.where(regime > 0, [1.0, 0.0], [0.0, 1.0]), noise=0.6, signal=1.0, entities=15, regime=regime)
     choice = choose(members)
     assert choice.combiner == "meta"
     assert "log-loss" in choice.reason

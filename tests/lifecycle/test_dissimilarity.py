@@ -52,7 +52,7 @@ def test_neither_the_unit_nor_one_wild_training_row_matters() -> None:
     wild = X.copy()
     wild[17] = 1e30
     np.testing.assert_allclose(fit(X, 0).score(asked), fit(X * 1000, 0).score(asked * 1000), rtol=1e-4)
-    np.testing.assert_allclose(fit(X, 0).score(asked), fit(wild, 0).score(asked), rtol=0.05, atol=1e-3)
+    np.testing.assert_allclose(fit(X, 0).score(asked), fit(wild, 0).score(asked), atol=0.02)
 
 
 def test_a_missing_value_is_strange_only_where_training_rarely_missed_it() -> None:
@@ -83,7 +83,9 @@ def test_many_rows_are_drawn_by_seed() -> None:
 @given(
     st.integers(1, 4).flatmap(
         lambda f: st.lists(
-            st.lists(st.floats(-1e30, 1e30, width=32) | st.just(NAN), min_size=f, max_size=f), min_size=1, max_size=12
+            st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False) | st.just(NAN), min_size=f, max_size=f),
+            min_size=1,
+            max_size=12,
         )
     )
 )

@@ -109,8 +109,8 @@ def test_stacking_many_dates_is_scikit_learns_regression_on_log_odds(monkeypatch
 def test_stacking_few_dates_stays_with_the_mean() -> None:
     members = planted(np.tile([0.8, 0.5, 0.2], (20, 1)), signal=0.15, noise=0.1)
     stack = Stack.fit(members)
-    assert stack.slopes == pytest.approx([1 / 3] * 3, abs=0.1)
-    assert stack.value_slopes == pytest.approx([1 / 3] * 3, abs=0.1)
+    assert stack.slopes == pytest.approx([1 / 3] * 3, abs=0.15)
+    assert stack.value_slopes == pytest.approx([1 / 3] * 3, abs=0.15)
     assert abs(stack.intercept) < 0.1
 
 
@@ -182,7 +182,7 @@ def test_a_missing_regime_feature_counts_as_its_mean_and_a_wild_one_as_three_dev
     meta = Meta.fit(replace(members, regime=gone))
 
     def weights_at(*row: float) -> Vector:
-        return meta.weights(replace(members, regime=np.tile(row, (len(members), 1))))[0]
+        return np.asarray(meta.weights(replace(members, regime=np.tile(row, (len(members), 1))))[0])
 
     np.testing.assert_array_equal(weights_at(np.nan, np.nan), weights_at(*meta.centre))
     far = np.array(meta.centre) + 3 * np.array(meta.spread)
