@@ -52,7 +52,7 @@ def test_a_night_runs_on_a_set_of_ones_own(market: Path, reader_dsn: str, monkey
     assert seen(reader_dsn, SETS) == [("mine", 1, digest)]
     assert seen(reader_dsn, "select symbol from serving.latest_predictions order by 1") == [(s,) for s in SYMBOLS]
     signature = mlflow.models.get_model_info("models:/equity-1d@champion").signature
-    assert signature.inputs.input_names() == ["entity", *own.names]
+    assert signature.inputs.input_names() == ["entity", "ts", *own.names]
     wanted = [one.name for one in DEFAULT_SET.features if one.category in {"price", "volatility"}]
     assert list(own.names) == [*wanted, "momentum_30", "calm_rank"]
 
