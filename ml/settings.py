@@ -85,9 +85,9 @@ class Settings(BaseSettings):
     labels: Annotated[dict[str, Label], NoDecode] = RETURNS
     scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
     estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear")
-    trials: int = Field(default=30, ge=1)
-    search_seconds: int = Field(default=120, ge=1)
-    search_rows: int = Field(default=25_000, ge=1_000)
+    trials: int = Field(default=10, ge=1)
+    search_seconds: int = Field(default=60, ge=1)
+    search_rows: int = Field(default=15_000, ge=1_000)
     fit_rows: int = Field(default=60_000, ge=1_000)
     threads: int = Field(default=2, ge=1)
     seed: int = 20260301
