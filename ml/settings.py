@@ -38,6 +38,8 @@ LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
 ESTIMATORS = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
 """Those that learn; ml.estimators.registry knows the baselines besides."""
 
+TRIALS, SAMPLE_TRIALS = 30, 3
+
 
 class Settings(BaseSettings):
     """All settings, with their defaults. Paths are absolute after reading."""
@@ -85,7 +87,7 @@ class Settings(BaseSettings):
     labels: Annotated[dict[str, Label], NoDecode] = RETURNS
     scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
     estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear")
-    trials: int = Field(default=10, ge=1)
+    trials: int | None = Field(default=None, ge=1)
     search_seconds: int = Field(default=60, ge=1)
     search_rows: int = Field(default=15_000, ge=1_000)
     fit_rows: int = Field(default=60_000, ge=1_000)
@@ -130,6 +132,11 @@ class Settings(BaseSettings):
     @classmethod
     def _score_of_each(cls, value: object) -> object:
         return LOG_LOSSES | _per_horizon(value, get_args(Score)) if isinstance(value, str) else value
+
+    @property
+    def own_trials(self) -> int:
+        """Trials per boosted model and horizon. Of the sample few: it shows a night, and should not take an hour."""
+        return self.trials or (SAMPLE_TRIALS if self.provider == "sample" else TRIALS)
 
     @property
     def store_root(self) -> Path | str:

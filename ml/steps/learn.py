@@ -64,7 +64,7 @@ def run(
     night = parse(domain, as_of, known_at)
     registry = Registry(config.require_mlflow_uri())
     targets = [domains.target(domain, horizon, config) for horizon in horizons]
-    questions = [Asked(target, snapshot, estimator, trials or config.trials) for target in targets]
+    questions = [Asked(target, snapshot, estimator, trials or config.own_trials) for target in targets]
     new = [asked for asked in questions if registry.study(asked.target.model_name, asked.key(config, parts)) is None]
     if new:
         features = material.rows(Store(config.store_root), parts, snapshot)

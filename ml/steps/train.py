@@ -73,7 +73,9 @@ def run(
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
     names = learn.estimators(estimators)
-    runs = _runs(config, parts, registry, [Asked(target, snapshot, name, trials or config.trials) for name in names])
+    runs = _runs(
+        config, parts, registry, [Asked(target, snapshot, name, trials or config.own_trials) for name in names]
+    )
     question = hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest()
     known = models.version_trained_for(warehouse, question)
     if known is None:
