@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
 from night_form import NIGHT_FORM
@@ -73,11 +73,16 @@ def equity_retrain() -> None:
             trials = (params or {}).get("trials")
             return learn.run(**night, estimator=estimator, horizons=horizons, trials=trials)
 
+    @task(trigger_rule="all_done", doc_md="Waits for all estimators; what failed is left out, all must not.")
+    def learned(kinds: list[str], results: Any) -> list[str]:
+        if not list(results or []):
+            raise AirflowFailException("No estimator has learned: the logs of `learn` say why.")
+        return kinds
+
     @task_group
     def per_horizon(horizon: str, night: dict[str, str], estimators: list[str]) -> Any:
         @task(
             pool=TRAINING_POOL,
-            trigger_rule="all_done",
             map_index_template=HORIZON_LABEL,
             doc_md="One model of what the estimators learned, without those that failed; a version in MLflow.",
         )
@@ -131,9 +136,8 @@ def equity_retrain() -> None:
         return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
 
     tonight, targets, kinds = night(), horizons(), estimators()
-    learned = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)
-    results = per_horizon.partial(night=tonight, estimators=kinds).expand(horizon=targets)
-    learned >> results
+    made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)
+    results = per_horizon.partial(night=tonight, estimators=learned(kinds, made)).expand(horizon=targets)
     announce(results, tonight)
     summary(results)
 

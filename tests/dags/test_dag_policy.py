@@ -130,7 +130,9 @@ def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None
 
 def test_a_failed_estimator_does_not_hold_up_the_others(bag: DagBag) -> None:
     retrain = bag.dags["equity_retrain"]
-    assert retrain.get_task("per_horizon.train").trigger_rule == "all_done"
+    waits = retrain.get_task("learned")
+    assert (waits.trigger_rule, waits.upstream_task_ids) == ("all_done", {"learn", "estimators"})
+    assert "learned" in retrain.get_task("per_horizon.train").upstream_task_ids
     assert retrain.params.get_param("estimators").schema["items"]["enum"] == list(ESTIMATORS)
 
 
