@@ -22,7 +22,8 @@ from ml.lifecycle.prediction import (
 
 def forecast(p_up: list[float]) -> pd.DataFrame:
     entities = [f"E{i}" for i in range(len(p_up))]
-    return FORECAST.cast(pd.DataFrame({"entity": entities, "p_up": p_up, "expected": 0.0, "lower": -1.0, "upper": 1.0}))
+    frame = pd.DataFrame({"entity": entities, "p_up": p_up})
+    return FORECAST.cast(frame.assign(**{name: 0 for name in FORECAST.columns if name not in frame}))
 
 
 def test_direction_and_confidence_by_hand() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ml.errors import TrainingError
+from ml.estimators.xgboost_trees import XGBoost
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member, Recipe
@@ -108,7 +109,7 @@ def test_a_dataset_with_other_features_is_refused() -> None:
 
 def test_one_class_cannot_be_boosted() -> None:
     rising = replace(dataset(), value=np.ones(16))
-    member = Member("xgboost", {"min_child_share": 0.1})
+    member = Member("xgboost", XGBoost.defaults)
     recipe = replace(RECIPE, members=(member,))
     with pytest.raises(TrainingError, match="one class only"):
         ask(recipe, member, rising, blocks(recipe, rising, FOLDS), 1, silent)
