@@ -189,9 +189,9 @@ def _required(secret: SecretStr | None, name: str) -> str:
 
 
 def quiet_tensorflow() -> None:
-    """Say, before TensorFlow is imported, what it and Keras read from the environment, unless somebody has said it."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it, a machine that has no GPU is told so as an error
+    """Say what TensorFlow and Keras read from the environment; to be called before they are imported."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # otherwise a machine without a GPU is told so as an error
 
 
 @cache

@@ -60,8 +60,8 @@ class State(NamedTuple):
     noise: Any
 
 
-def start(threads: int) -> Any:
-    """TensorFlow, quiet and reproducible, on so many threads.
+def start(threads: int) -> None:
+    """Import TensorFlow, quiet and reproducible, on so many threads.
 
     The first call of a process decides: TensorFlow cannot change its threads once it has computed something.
     """
@@ -71,7 +71,6 @@ def start(threads: int) -> Any:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
-    return tf
 
 
 @cache
@@ -93,9 +92,9 @@ class Net:
     def __init__(self, model: Any) -> None:
         tf = _imported()
         self._model = model
-        self.weights: Floats = np.concatenate([np.ravel(v.numpy()) for v in model.trainable_variables])
+        self.weights: Floats = np.concatenate([np.ravel(v.value.numpy()) for v in model.trainable_variables])
         """(p,) what the model was built or read with."""
-        self._noise = [v.numpy() for v in model.non_trainable_variables]
+        self._noise = [v.value.numpy() for v in model.non_trainable_variables]
         self._sizes = [int(np.prod(v.shape)) for v in model.trainable_variables]
         kernels = [len(v.shape) > 1 for v in model.trainable_variables]
         self._decayed = np.repeat(np.array(kernels, dtype=np.float32), self._sizes)
@@ -125,11 +124,11 @@ class Net:
     def contributions(self, weights: Floats, windows: Windows, points: int) -> Floats:
         """(batch, f) integrated gradients of the log-odds (Sundararajan et al. 2017), summed over the window.
 
-        From all features at their medians to what they are, by the midpoints of `points` equal parts of the way.
+        From all features at their medians to what they are, by Gauss-Legendre quadrature with so many points.
         """
-        shares = (np.arange(points, dtype=np.float32) + np.float32(0.5)) / np.float32(points)
-        parts = [self._slopes(weights, *windows, share).numpy() for share in shares]
-        return np.asarray(sum(parts) / np.float32(points), dtype=np.float32)
+        places, parts = np.polynomial.legendre.leggauss(points)
+        slopes = [self._slopes(weights, *windows, np.float32((place + 1) / 2)).numpy() for place in places]
+        return np.asarray(np.tensordot(parts / 2, slopes, axes=1), dtype=np.float32)
 
     def write(self, path: Path, weights: Floats) -> str:
         """Save the model with these weights as .keras; the file's sha256. StoreError when that fails."""
@@ -215,14 +214,14 @@ def net_of(architecture: Architecture, seed: int) -> Net:
 def _model(architecture: Architecture, seed: int) -> Any:
     """A plain functional model: (window, f) values and (window,) shares present, to log-odds and value.
 
-    Each row is projected to `width` channels, plus the position's own vector times the share that is present, so
-    that a gap is all zeros to the body, wherever it is. The heads begin with zeros: before the first step, no
-    window is answered otherwise than another.
+    Each row is projected to `width` channels, plus a learned vector of its position (the positional encoding) times
+    the share that is present, so that a gap is all zeros to the body, wherever it is. The heads begin with zeros:
+    before the first step, no window is answered otherwise than another.
     """
     _imported()
     import keras
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed)  # layers draw the seeds of their weights and dropout from Python's generator
     layers = keras.layers
     values = keras.Input((architecture.window, architecture.features), name="values")
     present = keras.Input((architecture.window,), name="present")

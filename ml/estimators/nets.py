@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from optuna.trial import BaseTrial
 
-from ml.errors import RegistryError
+from ml.errors import RegistryError, TrainingError
 from ml.estimators import keras_model
 from ml.estimators.files import field, read_document, write_document
 from ml.estimators.interface import (
@@ -35,7 +35,7 @@ PATIENCE = 3
 ASKED_AT_ONCE = 1024
 """Windows per batch of answers: always the same, so that an answer does not depend on what else is asked."""
 LARGEST_LOG_ODDS = 20.0
-GRADIENT_POINTS = 8
+GRADIENT_POINTS = 4
 FORMAT = 1
 DOCUMENT = "estimator.json"
 NET_FILE = "net.keras"
@@ -117,9 +117,9 @@ class SequenceNet(Estimator):
     @classmethod
     def tried(cls, data: Prepared, test: Sample, params: Params, seed: int, threads: int) -> Tried:
         best, p_up, epochs = np.inf, np.empty(0), 0
-        for epoch, fitted in enumerate(_epochs(cls.name, data, params, seed, MOST_EPOCHS)):
-            if epoch == 0:
-                continue
+        nets = _epochs(cls.name, data, params, seed, MOST_EPOCHS)
+        next(nets)  # knows nothing yet
+        for epoch, fitted in enumerate(nets, start=1):
             answers = _probability(fitted.answers(test.panel, test.at)[0])
             loss = float(-np.log(np.where(test.up, answers, 1 - answers)).mean())
             if loss < best:
@@ -185,7 +185,7 @@ class LSTM(SequenceNet):
         "depth": 1,
         "dropout": 0.2,
         "rate": 0.001,
-        "decay": 0.01,
+        "decay": 0.1,
         "batch": 1024,
     }
 
@@ -222,7 +222,7 @@ def _shared_space(trial: BaseTrial) -> dict[str, float | int]:
         "width": trial.suggest_int("width", 16, 48, step=16),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
         "rate": trial.suggest_float("rate", 0.0003, 0.003, log=True),
-        "decay": trial.suggest_float("decay", 0.001, 0.1, log=True),
+        "decay": trial.suggest_float("decay", 0.01, 1.0, log=True),
         "batch": trial.suggest_int("batch", 512, 1024, step=512),
     }
 
@@ -273,7 +273,12 @@ def _filled(targets: Floats, batch: int) -> Floats:
 
 
 def _as_fitted(net: Net, state: State, data: Prepared) -> Fitted:
-    return Fitted(net, np.asarray(state.weights), data.normaliser, data.std, data.threads)
+    weights = np.asarray(state.weights)
+    if not np.isfinite(weights).all():
+        raise TrainingError(
+            f"a net whose training diverged (after {int(state.steps)} steps)", "finite weights", "Lower its rate"
+        )
+    return Fitted(net, weights, data.normaliser, data.std, data.threads)
 
 
 def _probability(log_odds: Vector) -> Vector:
