@@ -1,9 +1,11 @@
 """Combiners: from the answers of several members to one, learned from out-of-fold answers alone.
 
-Members are pooled on log-odds (a logarithmic pool, Genest and Zidek 1986): where signals are weak it differs little
-from averaging probabilities, and unlike that it does not make calibrated members timid (Ranjan and Gneiting 2010).
-Every date counts alike. Labels of neighbouring dates overlap, so D dates are worth D / overlap independent ones, and
-priors are stated in those.
+Members are pooled on log-odds (a logarithmic pool, Genest and Zidek 1986). Members that know different things are
+surer together than each by itself, so an average of calibrated members is too timid (Ranjan and Gneiting 2010): stack
+and meta learn how sharp the pool should be, and for the others a calibrator does.
+
+Every date counts alike. Labels of neighbouring dates overlap, so D dates are worth D / overlap independent ones, each
+of which counts as one observation against what is believed beforehand.
 """
 
 from __future__ import annotations
@@ -231,9 +233,8 @@ class Weighted(Combiner):
 class Stack(Combiner):
     """Logistic regression on the members' log-odds, and linear regression on their expected values.
 
-    Slopes are never negative and shrunk towards 1/m each, which is the members' mean, by a prior worth PRIOR_DATES
-    independent dates. They need not sum to one: members that are timid together are sharpened. The published shares
-    are those of the log-odds.
+    Slopes are never negative and shrunk towards 1/m each, which is the members' mean. They need not sum to one: members
+    that are timid together are sharpened. The published shares are those of the log-odds.
     """
 
     kind: ClassVar[str] = "stack"
