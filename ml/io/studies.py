@@ -25,5 +25,14 @@ def storage(dsn: str) -> Iterator[BaseStorage]:
         # By a function instead of an address: what SQLAlchemy does not know it cannot print.
         options = {"creator": lambda: psycopg2.connect(dsn, options=SEARCH_PATH), "pool_pre_ping": True}
         yield RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
-    except (SQLAlchemyError, StorageInternalError, *LOST) as error:
-        raise unavailable(dsn) from error
+    except Exception as error:
+        if any(isinstance(each, (SQLAlchemyError, StorageInternalError, *LOST)) for each in _chain(error)):
+            raise unavailable(dsn) from error
+        raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it: Optuna 5.0 stumbles over its own names when its storage goes away in a `tell`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

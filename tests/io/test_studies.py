@@ -36,3 +36,19 @@ def test_a_server_that_is_not_there_is_one_clear_error_without_the_password() ->
     with pytest.raises(WarehouseUnavailable) as told, storage("postgresql://me:secret@127.0.0.1:1/afterbell"):
         pass
     assert "secret" not in str(told.value)
+
+
+def test_a_lost_server_is_seen_behind_the_error_that_hid_it(warehouse: WarehouseAddress) -> None:
+    def tell() -> None:
+        try:
+            raise optuna.exceptions.StorageInternalError("gone")
+        finally:
+            raise UnboundLocalError("updated_state")  # as Optuna does
+
+    with pytest.raises(WarehouseUnavailable), storage(warehouse.dsn):
+        tell()
+
+
+def test_an_error_of_the_search_itself_stays_what_it_is(warehouse: WarehouseAddress) -> None:
+    with pytest.raises(ZeroDivisionError), storage(warehouse.dsn):
+        raise ZeroDivisionError
