@@ -26,7 +26,7 @@ const COLUMNS = [
 
 const CHAMPIONS = [
   { name: "Horizon", cell: (m) => m.horizon, head: true },
-  { name: "Version", cell: (m) => `v${m.model_version} ${m.estimator}${without(m.left_out)}` },
+  { name: "Version", cell: (m) => make("span", { class: "wrap" }, version(m)) },
   { name: "Skill", cell: (m) => skill(m.has_skill) },
   { name: "Log-loss", cell: (m) => versus(m.log_loss, m.baseline_log_loss), number: true },
   { name: "Brier", cell: (m) => versus(m.brier, m.baseline_brier), number: true },
@@ -42,8 +42,9 @@ function opener(row) {
   return make("button", { type: "button", class: "link", "aria-label": label }, row.symbol);
 }
 
-function without(leftOut) {
-  return leftOut.length ? ` (without ${leftOut.join(", ")}: did not learn)` : "";
+function version(model) {
+  const missing = model.left_out.length ? ` (without ${model.left_out.join(", ")}: did not learn)` : "";
+  return `v${model.model_version} ${model.estimator}${missing}`;
 }
 
 function versus(score, baseline) {
