@@ -18,7 +18,8 @@ from ml.estimators.interface import Vector
 
 LONG_HORIZON, LONG_HORIZON_FACTOR = 20, 0.8
 MIN_DATES, MIN_HORIZONS = 60, 6
-CONSTANT = 1e-12
+ROUNDING = 1e-12
+"""Relative to d, or to 1 where d is smaller: scores are of that order, and their differences no better known."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def ewc_test(d: Vector, horizon: int) -> TestResult:
         mean = float(d.mean()) if d.size else 0.0
         return TestResult(mean, 0.0, 0.0, nu, 1.0, d.size, f"{d.size} dates are too few, {needed} are needed")
     mean = float(d.mean())
-    if np.ptp(d) <= CONSTANT * np.abs(d).max():
+    if np.ptp(d) <= ROUNDING * max(1.0, np.abs(d).max()):
         return TestResult(mean, 0.0, 0.0, nu, 1.0, d.size, "the difference is the same on every date")
     std_error = standard_error(d, horizon)
     statistic = mean / std_error

@@ -20,8 +20,9 @@ FIRST_DAG = "equity_ingest"
 PARSING_SECONDS = 90
 SCHEDULE_SECONDS = 10
 POLL_SECONDS = 0.5
-# The scheduler makes a run from an event within its next round, a fifth of a second later.
 QUIET_SECONDS = 3
+# The scheduler makes a run from an event within a fifth of a second, or much later where the cores are taken.
+SCHEDULER_SECONDS = 60
 SILENT = (None, "scheduled", "queued")
 Say = Callable[[str], None]
 
@@ -70,11 +71,13 @@ def follow(airflow: Airflow, first: Run, logs: Path, say: Say = print) -> Night:
     night = Night(logs, runs={first: "queued"})
     started = time.monotonic()
     quiet_since = started
-    while time.monotonic() - quiet_since < QUIET_SECONDS:
-        waiting = _has_waiting_events(airflow, night)
+    patience: float = QUIET_SECONDS
+    while time.monotonic() - quiet_since < patience:
+        waiting = _waiting_dags(airflow, night)
         _look(airflow, night, lambda line: say(f"  {_clock(time.monotonic() - started)}  {line}"))
-        if waiting or not night.finished:
+        if not night.finished or any(airflow.unfinished(dag) for dag in waiting):
             quiet_since = time.monotonic()
+        patience = SCHEDULER_SECONDS if waiting else QUIET_SECONDS
         time.sleep(POLL_SECONDS)
     return night
 
@@ -109,13 +112,12 @@ def _tell_change(night: Night, run: Run, task: dict[str, Any], say: Say) -> None
         say(f"    see {log}")
 
 
-def _has_waiting_events(airflow: Airflow, night: Night) -> bool:
-    """Whether an event of the night waits for a DAG that is busy with another run."""
+def _waiting_dags(airflow: Airflow, night: Night) -> set[str]:
+    """DAGs whose next run an event of the night asks for, which the scheduler has not made yet."""
     if not night.finished:
-        return True
+        return set()
     assets = {event["asset_id"] for run in night.runs for event in airflow.events(run)}
-    waiting = {dag for asset in assets for dag in airflow.waiting_dags(asset)}
-    return any(airflow.unfinished(dag) for dag in waiting)
+    return {dag for asset in assets for dag in airflow.waiting_dags(asset)}
 
 
 def require_success(night: Night) -> None:
