@@ -15,17 +15,19 @@ STACK := $(PYTHON) -m ml.stack
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/.for-run
 DEV := $(VENV)/.for-development
+KERNELS := $(VENV)/.kernels
 RIVALS := .rivals
 
+.NOTPARALLEL:
 .PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night features study browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
-run: $(RUN) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for a certain night)
+run: $(RUN) $(KERNELS) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for a certain night)
 	@$(STACK) run $(if $(conf),--conf '$(conf)')
 
-up: $(RUN) ## start the stack without running a night
+up: $(RUN) $(KERNELS) ## start the stack without running a night
 	@$(STACK) up
 
 stop: $(RUN) ## end every process of the stack; its data stays
@@ -54,9 +56,9 @@ env: $(RUN) ## shell exports of Airflow's environment, for eval
 features: $(RUN) ## try your custom features, and prove that none looks ahead (data=FILE)
 	@$(PYTHON) -m ml.equity.features.check $(data)
 
-install: $(RUN) ## only make the virtual environment
+install: $(RUN) $(KERNELS) ## only make the virtual environment, and compile
 
-test: $(DEV) ## all tests, two at a time (tests="tests/stack" for some)
+test: $(DEV) $(KERNELS) ## all tests, two at a time (tests="tests/stack" for some)
 	$(PYTHON) -m pytest -n 2 --dist loadgroup $(tests)
 
 lint: $(DEV) ## style, and what the linters call bugs
@@ -70,13 +72,13 @@ format: $(DEV) ## put the code into the house's form
 typecheck: $(DEV) ## mypy, strictly
 	$(VENV)/bin/mypy .
 
-bench: $(DEV) ## measure every room of the night, and print the table (rooms="ingest bars" for some)
+bench: $(DEV) $(KERNELS) ## measure every room of the night, and print the table (rooms="ingest bars" for some)
 	@$(PYTHON) -m tests.bench $(rooms)
 
 rivals: $(DEV) $(RIVALS)/.installed ## time the features beside other libraries', which it installs into .rivals/
 	@PYTHONPATH=$(RIVALS) $(PYTHON) -m tests.bench.rivals
 
-night: $(DEV) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
+night: $(DEV) $(KERNELS) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)
 
 study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill)
@@ -113,6 +115,11 @@ $(RUN): requirements.txt | $(UV)
 $(DEV): tests/requirements.txt | $(UV)
 	$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode --quiet -r tests/requirements.txt
 	@touch $(RUN) $@
+
+# Machine code for this machine: no night waits for it. Needs what either of the two above has installed.
+$(KERNELS): $(wildcard ml/equity/features/kernels/*.py) | $(UV)
+	$(PYTHON) -m ml.equity.features.compile
+	@touch $@
 
 # Beside the virtual environment and never in it: nothing of the product or its tests can come to need them.
 $(RIVALS)/.installed: tests/bench/requirements.txt | $(UV)

@@ -1,7 +1,7 @@
 """How kernels are compiled: without the GIL, so that threads run at once, and kept on disk for the next process.
 
 Numba keeps them in `__pycache__` beside the source, in the user's cache folder where that cannot be
-written, or where NUMBA_CACHE_DIR says. The first use on a machine compiles for about half a minute.
+written, or where NUMBA_CACHE_DIR says. `ml.equity.features.compile` does it for all, in about half a minute.
 """
 
 from __future__ import annotations
