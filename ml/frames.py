@@ -6,11 +6,12 @@ as naive `datetime64[us]` at midnight, text as `str`, missing numbers as NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ml.errors import FrameError
@@ -95,12 +96,25 @@ class Contract:
                 )
 
     def _check_keys(self, frame: pd.DataFrame) -> None:
+        if _ascends(frame, self.key):
+            return
         keys = pd.MultiIndex.from_frame(frame[list(self.key)])
         if keys.has_duplicates:
             twice = keys[keys.duplicated()][0]
             raise FrameError(f"{self.name} with key {twice} more than once", f"unique {self.key}", "Remove duplicates")
         if not keys.is_monotonic_increasing:
             raise FrameError(f"{self.name} out of order", f"rows sorted by {self.key}", "Sort the rows")
+
+
+def _ascends(frame: pd.DataFrame, key: Sequence[str]) -> bool:
+    """Whether the key of each row is greater than that of the row before; False also where one is missing."""
+    tied = np.ones(max(len(frame) - 1, 0), dtype=np.bool_)
+    for column in key:
+        values: Any = frame[column].array
+        if not np.asarray(values[1:] >= values[:-1])[tied].all():
+            return False
+        tied &= np.asarray(values[1:] == values[:-1])
+    return not tied.any()
 
 
 _OHLCV = {"open": REAL, "high": REAL, "low": REAL, "close": REAL, "volume": REAL}

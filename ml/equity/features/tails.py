@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +40,10 @@ class PlacedBars:
     @classmethod
     def of(cls, adjusted: pd.DataFrame, calendar: str) -> PlacedBars:
         """FrameError when an instant is not a close."""
-        codes = pd.factorize(adjusted["symbol"])[0].astype(np.int64)
-        key = (codes << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
-        return cls(adjusted, calendar, edges_of(codes), key)
+        edges = edges_of(adjusted["symbol"].array)
+        number = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+        key = (number << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
+        return cls(adjusted, calendar, edges, key)
 
     def sessions_of(self, rows: Indices | slice) -> Indices:
         """The running number of the session of each of these rows."""
@@ -79,18 +81,48 @@ def _groups(
 ) -> Iterator[tuple[list[int], tuple[int, ...]]]:
     """Columns to compute together, with the reach of all of them.
 
-    Two go together when they look across symbols equally often and the sessions that they need, those of
-    the result included, have the same binary magnitude.
+    Two go together only when they look across symbols equally often.
     """
     before = first - int(bars.sessions_of(bars.edges[:-1]).min())
-    groups: dict[tuple[int, int], list[int]] = {}
+    alike: dict[int, list[int]] = {}
     for column, feature in enumerate(features):
-        reach = _trimmed(feature.reach)
-        needed = last - first + 1 + min(sum(reach), before)
-        groups.setdefault((len(reach), needed.bit_length()), []).append(column)
-    for (stages, _), columns in groups.items():
-        reaches = [_trimmed(features[column].reach) for column in columns]
-        yield columns, tuple(max(reach[stage] for reach in reaches) for stage in range(stages))
+        alike.setdefault(len(_trimmed(feature.reach)), []).append(column)
+    for columns in alike.values():
+        for group in _cheapest([features[column] for column in columns], last - first + 1, before):
+            own = [columns[place] for place in group]
+            yield own, reduce(_further, (_trimmed(features[column].reach) for column in own))
+
+
+def _cheapest(features: Sequence[Feature], wanted: int, before: int) -> list[list[int]]:
+    """The features in groups that look back about as far as each other, by their places.
+
+    Together, what formulas share is computed once; apart, each is computed from no more than it needs. A group costs
+    its distinct parts and its results, times its sessions: those `wanted`, and those that it looks back on, of which
+    there are `before`. Sorted by reach, the features are cut where the sum over all groups is least.
+    """
+    reaches = [_trimmed(feature.reach) for feature in features]
+    order = sorted(range(len(features)), key=lambda place: sum(reaches[place]))
+    parts = [{node.text for node in features[place].node.walk()} for place in order]
+    best = [(0, 0)]  # of the first 0, 1, 2... of them: the cost, and where the last group begins
+    for stop in range(1, len(order) + 1):
+        ways, shared, reach = [], set[str](), reaches[order[stop - 1]]
+        for start in reversed(range(stop)):
+            shared |= parts[start]
+            reach = _further(reach, reaches[order[start]])
+            sessions_needed = wanted + min(sum(reach), before)
+            ways.append((best[start][0] + (len(shared) + stop - start) * sessions_needed, start))
+        best.append(min(ways))
+    groups, stop = [], len(order)
+    while stop:
+        start = best[stop][1]
+        groups.append(sorted(order[start:stop]))
+        stop = start
+    return groups
+
+
+def _further(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """The reach of both, which look across symbols equally often."""
+    return tuple(map(max, one, other))
 
 
 def _trimmed(reach: tuple[int, ...]) -> tuple[int, ...]:

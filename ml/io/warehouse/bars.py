@@ -26,6 +26,7 @@ _SECOND_BITS = 36
 """Room for a bar's second in its key, before it the rank of its ticker."""
 
 Records = npt.NDArray[np.void]
+Columns = dict[str, npt.NDArray[Any]]
 
 
 def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
@@ -60,16 +61,16 @@ def as_known(warehouse: Warehouse, night: Night) -> Known:
         )
 
 
-def _rows(warehouse: Warehouse, night: Night) -> list[Records]:
+def _rows(warehouse: Warehouse, night: Night) -> list[Columns]:
     """Bars as known by symbol_id, year by year on READERS connections at once.
 
     What was known at an instant that has passed never changes, so they need no common snapshot.
     """
     years = iter([each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME])
 
-    def read(_: int) -> list[Records]:
+    def read(_: int) -> list[Columns]:
         with warehouse.transaction() as transaction:
-            return [believed(transaction, "bars_as_known", {**vars(night), "year": year}) for year in years]
+            return [_columns(believed(transaction, "bars_as_known", {**vars(night), "year": year})) for year in years]
 
     with ThreadPoolExecutor(READERS) as pool:
         return [rows for found in pool.map(read, range(READERS)) for rows in found]
@@ -86,17 +87,25 @@ def instants(rows: Records) -> npt.NDArray[np.datetime64]:
     return since
 
 
-def _bars(pieces: list[Records], names: list[str]) -> pd.DataFrame:
-    """BARS of rows by symbol_id, in any order."""
-    rows = np.concatenate(pieces) if pieces else np.empty(0, bulk.record(_COLUMNS))
+def _columns(rows: Records) -> Columns:
+    """symbol_id, ts (without a zone) and the values: half of what the records take, which can go then."""
+    values = {name: rows[name].astype(np.float64) for name in VALUES}
+    return {"symbol_id": rows["symbol_id"].astype(np.int32), "ts": instants(rows), **values}
+
+
+def _bars(pieces: list[Columns], names: list[str]) -> pd.DataFrame:
+    """BARS of rows by symbol_id, in any order; the pieces are empty afterwards, for of a whole market each is large."""
+
+    def joined(name: str, like: str) -> npt.NDArray[Any]:
+        return np.concatenate([np.empty(0, like), *(piece.pop(name) for piece in pieces)])
+
     # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
     rank = np.argsort(np.argsort(names)).astype(np.int64)
-    symbol_id = rows["symbol_id"].astype(np.int32)
-    ts = instants(rows)
+    symbol_id, ts = joined("symbol_id", "int32"), joined("ts", "datetime64[us]")
     # Rows come in runs that are sorted already, which is what the stable sort is quick at.
     order = np.argsort((rank[symbol_id] << _SECOND_BITS) + ts.astype("datetime64[s]").view("int64"), kind="stable")
     text = pa.DictionaryArray.from_arrays(pa.array(symbol_id[order]), pa.array(names)).cast(pa.large_string())
-    columns = {name: rows[name][order].astype(np.float64) for name in VALUES}
+    columns = {name: joined(name, "float64")[order] for name in VALUES}
     stamps = pd.DatetimeIndex(ts[order]).tz_localize("UTC")
     symbol = pd.Series(text.to_pandas(), dtype=frames.TEXT)
     return frames.BARS.check(pd.DataFrame({"symbol": symbol, "ts": stamps, **columns}, copy=False))
