@@ -27,8 +27,9 @@ from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
 
-SPAN_ROWS = 1_000_000
-"""Rows that are computed at a time, whole months: they bound the memory, whatever the length of the history."""
+SPAN_ROWS = 4_000_000
+"""Rows that are computed at a time, whole months: they bound the memory, whatever the length of the history. For each
+span the bars before it are looked back on anew, so that the longer it is, the less it costs."""
 
 
 def run(domain: str, as_of: str, known_at: str) -> Keys:

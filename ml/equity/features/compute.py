@@ -34,7 +34,7 @@ def compute(
         panel = Panel.of(adjusted["symbol"], place, first_index)
         keys = threads.submit(keys_of, adjusted, panel.order)
         plan = planned.result()
-        plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), values, threads)
+        plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), list(values), threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys.result(), features], axis=1)
 

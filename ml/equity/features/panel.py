@@ -43,7 +43,7 @@ class Panel:
     edges: symbol s has the rows edges[s] to edges[s + 1]
     ages: the index of each symbol's first row in its own history
     order: the panel's row of each row of the result, which is sorted by (ts, symbol)
-    target: the result's row of each row of the panel
+    target: the result's row of each row of the panel, NOWHERE for those that are only looked back on
     dates: date d has the result's rows dates[d] to dates[d + 1]
     """
 
@@ -61,12 +61,16 @@ class Panel:
         return cls.laid(edges, ages.astype(np.int64), place)
 
     @classmethod
-    def laid(cls, edges: Indices, ages: Indices, place: Indices) -> Panel:
-        """From where the symbols lie, none of them empty, and the running number of the session of each row."""
+    def laid(cls, edges: Indices, ages: Indices, place: Indices, first: int = 0) -> Panel:
+        """From where the symbols lie, none of them empty, and the running number of the session of each row.
+
+        first: the first session of the result
+        """
         # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
-        order, target = np.empty(len(place), dtype=np.int32), np.empty(len(place), dtype=np.int32)
+        order = np.empty(np.count_nonzero(place >= first), dtype=np.int32)
+        target = np.empty(len(place), dtype=np.int32)
         if len(place):
-            dates.by_date(place, order, target)
+            dates.by_date(place, max(first, int(place.min())), order, target)
         return cls(edges, ages, order, target, edges_of(place[order]))
 
     def groups(self) -> Iterator[Indices]:

@@ -17,12 +17,15 @@ from ml.equity.features.feature import Feature, FeatureSet
 from ml.equity.features.inputs import BARS, Inputs
 from ml.equity.features.nodes import Node
 from ml.equity.features.panel import Panel, edges_of
-from ml.equity.features.plan import THREADS, Plan
+from ml.equity.features.plan import THREADS, Column, Plan
 
 Indices = npt.NDArray[np.int64]
 
 _SESSION_BITS = 20
 """Room for the running number of a session in a row's key, before it the number of its symbol."""
+
+STEP = 75
+"""Sessions that take as long as it takes to start a step of a plan."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def compute_sessions(bars: PlacedBars, feature_set: FeatureSet, first: int, last
         with ThreadPoolExecutor(THREADS) as threads:
             for columns, reach in _groups(feature_set.features, bars, first, last):
                 nodes = [feature_set.features[column].node for column in columns]
-                values[columns] = _computed(nodes, bars, reach, first, last, threads)[:, -len(rows) :]
+                _compute(nodes, bars, reach, first, last, [values[column] for column in columns], threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys_of(bars.adjusted, rows), features], axis=1)
 
@@ -97,8 +100,9 @@ def _cheapest(features: Sequence[Feature], wanted: int, before: int) -> list[lis
     """The features in groups that look back about as far as each other, by their places.
 
     Together, what formulas share is computed once; apart, each is computed from no more than it needs. A group costs
-    its distinct parts and its results, times its sessions: those `wanted`, and those that it looks back on, of which
-    there are `before`. Sorted by reach, the features are cut where the sum over all groups is least.
+    its distinct parts and its results, times its sessions: those `wanted`, those that it looks back on, of which there
+    are `before`, and STEP for what each part costs anyway. Sorted by reach, the features are cut where the sum over all
+    groups is least.
     """
     reaches = [_trimmed(feature.reach) for feature in features]
     order = sorted(range(len(features)), key=lambda place: sum(reaches[place]))
@@ -109,8 +113,8 @@ def _cheapest(features: Sequence[Feature], wanted: int, before: int) -> list[lis
         for start in reversed(range(stop)):
             shared |= parts[start]
             reach = _further(reach, reaches[order[start]])
-            sessions_needed = wanted + min(sum(reach), before)
-            ways.append((best[start][0] + (len(shared) + stop - start) * sessions_needed, start))
+            needed = STEP + wanted + min(sum(reach), before)
+            ways.append((best[start][0] + (len(shared) + stop - start) * needed, start))
         best.append(min(ways))
     groups, stop = [], len(order)
     while stop:
@@ -132,22 +136,33 @@ def _trimmed(reach: tuple[int, ...]) -> tuple[int, ...]:
     return reach
 
 
-def _computed(
-    nodes: Sequence[Node], bars: PlacedBars, reach: tuple[int, ...], first: int, last: int, threads: Executor
-) -> npt.NDArray[np.float32]:
-    """The nodes over a tail of every symbol, in the order of (ts, symbol): shape (nodes, rows of the tails)."""
+def _compute(
+    nodes: Sequence[Node],
+    bars: PlacedBars,
+    reach: tuple[int, ...],
+    first: int,
+    last: int,
+    out: Sequence[Column],
+    threads: Executor,
+) -> None:
+    """Fill out, one column for each node, in the order of (ts, symbol)."""
     plan = Plan.of(nodes)
     start, stop = _tails(bars, reach, first, last)
     there = start < stop
     rows = _ranges(start, stop)
     edges = np.append(0, np.cumsum((stop - start)[there]))
     place = bars.sessions_of(rows)
-    panel = Panel.laid(edges, (start - bars.edges[:-1])[there], place)
     wanted = {name: bars.adjusted[name].to_numpy()[rows] for name in BARS if name in plan.inputs}
     inputs = Inputs.of(pd.DataFrame(wanted, copy=False), bars.calendar, place, plan.inputs)
-    values = np.empty((len(nodes), len(rows)), dtype=np.float32)
-    plan.run(panel, inputs, values, threads)
-    return values
+    ages = (start - bars.edges[:-1])[there]
+    if len(reach) == 1:
+        plan.run(Panel.laid(edges, ages, place, first), inputs, out, threads)
+        return
+    # Values across symbols are looked back on, so that they must be there for the tails, too.
+    with_tails = np.empty((len(nodes), len(rows)), dtype=np.float32)
+    plan.run(Panel.laid(edges, ages, place), inputs, list(with_tails), threads)
+    for column, values in zip(out, with_tails, strict=True):
+        column[:] = values[-len(column) :]
 
 
 def _tails(bars: PlacedBars, reach: tuple[int, ...], first: int, last: int) -> tuple[Indices, Indices]:

@@ -114,7 +114,7 @@ def test_no_other_cuts_cost_less(wanted: int, before: int) -> None:
 
     def cost(group: Sequence[Feature]) -> int:
         parts = {node.text for feature in group for node in feature.node.walk()}
-        return (len(parts) + len(group)) * (wanted + min(max(one.reach[0] for one in group), before))
+        return (len(parts) + len(group)) * (tails.STEP + wanted + min(max(one.reach[0] for one in group), before))
 
     def least(rest: Sequence[Feature]) -> int:
         return min((cost(rest[:cut]) + least(rest[cut:]) for cut in range(1, len(rest) + 1)), default=0)
