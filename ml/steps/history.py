@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,9 +17,10 @@ from ml.equity import adjustment, identity, labels, sessions, universe
 from ml.equity.features import tails
 from ml.equity.universe import Rules
 from ml.frames import ADJUSTED, BARS
-from ml.io.store import frame_digest
+from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars
 from ml.settings import Settings
+from ml.steps import kept_bars
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ class History:
 def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     """The history up to `night.as_of` as it was believed at `night.known_at`."""
     calendar, as_of = config.calendar, pd.Timestamp(night.as_of)
-    known = bars.as_known(warehouse, night)
+    read = partial(kept_bars.of_year, Store(config.store_root), warehouse, night)
+    known = bars.as_known(warehouse, night, read)
     # Members are listed by the tickers of their days, so they are told before tickers become labels.
     raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members)})
     told = _owned(identity.label_bars(raw, known.tickers, calendar, as_of))

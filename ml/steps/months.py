@@ -20,8 +20,8 @@ from ml.io.store import Store
 from ml.steps import keep
 from ml.steps.history import Month
 
-WRITERS = 2
-"""Months that are written at once: most of it is one core's work, digests and packing; each is in memory meanwhile."""
+WRITERS = 3
+"""Months that are written at once, each in memory meanwhile: two are packed and digested, one waits for the disk."""
 
 Make = Callable[[Sequence[Month]], Iterator[pd.DataFrame]]
 """Makes the frames of some months, one after the other."""

@@ -27,13 +27,12 @@ def compute(
     first_index: by symbol, the index of its first row here in its own whole history, when only a tail
     is at hand. From `feature_set.warm_up` rows on, a tail gives the bits that the whole history gives.
     """
+    place = sessions.positions(calendar, adjusted["ts"])
+    panel = Panel.of(adjusted["symbol"], place, first_index)
+    plan = Plan.of([feature.node for feature in feature_set.features])
     values = np.empty((len(feature_set.features), len(adjusted)), dtype=np.float32)
     with ThreadPoolExecutor(THREADS) as threads:
-        planned = threads.submit(Plan.of, [feature.node for feature in feature_set.features])
-        place = sessions.positions(calendar, adjusted["ts"])
-        panel = Panel.of(adjusted["symbol"], place, first_index)
         keys = threads.submit(keys_of, adjusted, panel.order)
-        plan = planned.result()
         plan.run(panel, Inputs.of(adjusted, calendar, place, plan.inputs), list(values), threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys.result(), features], axis=1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ml.equity.features.inputs import INPUTS, Inputs
 from ml.equity.features.kernels import dates, lanes
-from ml.equity.features.nodes import NUMBER, Node
+from ml.equity.features.nodes import NUMBER, Node, distinct
 from ml.equity.features.operators import OPERATORS
 from ml.equity.features.panel import Chunk, Indices, Panel
 
@@ -70,7 +70,7 @@ class Plan:
     @classmethod
     def of(cls, roots: Sequence[Node]) -> Plan:
         """The plan that computes `roots` into columns 0, 1, 2..."""
-        nodes = list(dict.fromkeys(node for root in roots for node in root.walk()))
+        nodes = list(distinct(roots))
         across = [node for node in nodes if node.operator in OPERATORS and OPERATORS[node.operator].across]
         columns = {node: roots.index(node) for node in across if node in roots}
         columns |= {node: len(roots) + i for i, node in enumerate(n for n in across if n not in columns)}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _SECOND_BITS = 36
 """Room for a bar's second in its key, before it the rank of its ticker."""
 
 Records = npt.NDArray[np.void]
-Columns = dict[str, npt.NDArray[Any]]
+ReadYear = Callable[[int], pd.DataFrame]
 
 
 def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
@@ -45,9 +46,12 @@ class Known:
     members: pd.DataFrame
 
 
-def as_known(warehouse: Warehouse, night: Night) -> Known:
-    """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw."""
-    rows = _rows(warehouse, night)
+def as_known(warehouse: Warehouse, night: Night, read: ReadYear | None = None) -> Known:
+    """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw.
+
+    read: gives what `of_year` gives; by default it is that
+    """
+    rows = _rows(warehouse, night, read or partial(of_year, warehouse, night))
     with warehouse.transaction() as transaction:
 
         def table(name: str, contract: frames.Contract) -> pd.DataFrame:
@@ -61,19 +65,40 @@ def as_known(warehouse: Warehouse, night: Night) -> Known:
         )
 
 
-def _rows(warehouse: Warehouse, night: Night) -> list[Columns]:
+def of_year(warehouse: Warehouse, night: Night, year: int) -> pd.DataFrame:
+    """The bars of a year (of UTC) as known: symbol_id, ts (without a zone) and the values, in no order."""
+    with warehouse.transaction() as transaction:
+        rows = believed(transaction, "bars_as_known", {**vars(night), "year": year})
+    values = {name: rows[name].astype(np.float64) for name in VALUES}
+    columns = {"symbol_id": rows["symbol_id"].astype(np.int32), "ts": instants(rows), **values}
+    return pd.DataFrame(columns, copy=False)
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What was learned about a year's bars: so many versions, the last of them when, and how many bars that makes."""
+
+    versions: int
+    last_known_at: datetime | None
+    bars: int
+
+
+def versions_of_year(warehouse: Warehouse, night: Night, year: int) -> Versions:
+    """What was learned by `night.known_at`, whatever the night's own session."""
+    named = {"timeframe": TIMEFRAME, "known_at": night.known_at, "year": year}
+    with warehouse.transaction() as transaction:
+        return Versions(**transaction.one("bar_versions", named))
+
+
+def _rows(warehouse: Warehouse, night: Night, read: ReadYear) -> list[pd.DataFrame]:
     """Bars as known by symbol_id, year by year on READERS connections at once.
 
     What was known at an instant that has passed never changes, so they need no common snapshot.
     """
-    years = iter([each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME])
-
-    def read(_: int) -> list[Columns]:
-        with warehouse.transaction() as transaction:
-            return [_columns(believed(transaction, "bars_as_known", {**vars(night), "year": year})) for year in years]
-
+    last = night.as_of.astimezone(UTC).year
+    years = [each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME and each.year <= last]
     with ThreadPoolExecutor(READERS) as pool:
-        return [rows for found in pool.map(read, range(READERS)) for rows in found]
+        return list(pool.map(read, years))
 
 
 def believed(transaction: Transaction, name: str, parameters: Mapping[str, Any]) -> Records:
@@ -87,17 +112,11 @@ def instants(rows: Records) -> npt.NDArray[np.datetime64]:
     return since
 
 
-def _columns(rows: Records) -> Columns:
-    """symbol_id, ts (without a zone) and the values: half of what the records take, which can go then."""
-    values = {name: rows[name].astype(np.float64) for name in VALUES}
-    return {"symbol_id": rows["symbol_id"].astype(np.int32), "ts": instants(rows), **values}
-
-
-def _bars(pieces: list[Columns], names: list[str]) -> pd.DataFrame:
-    """BARS of rows by symbol_id, in any order; the pieces are empty afterwards, for of a whole market each is large."""
+def _bars(years: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """BARS of what `of_year` gave; the years have no columns afterwards, for those of a whole market are large."""
 
     def joined(name: str, like: str) -> npt.NDArray[Any]:
-        return np.concatenate([np.empty(0, like), *(piece.pop(name) for piece in pieces)])
+        return np.concatenate([np.empty(0, like), *(year.pop(name).to_numpy() for year in years)])
 
     # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
     rank = np.argsort(np.argsort(names)).astype(np.int64)
