@@ -70,7 +70,7 @@ class Contract:
                     f"values that read as {dtype}",
                     "Correct the source or its column mapping",
                 ) from error
-        return pd.DataFrame(cast).reset_index(drop=True)
+        return pd.DataFrame(cast, copy=False).reset_index(drop=True)
 
     def empty(self) -> pd.DataFrame:
         """No rows, right columns."""

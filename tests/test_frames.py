@@ -1,35 +1,43 @@
-"""The keys of a frame: unique, and in order."""
+"""Contracts: which keys pass, and what is said about those that do not."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml.errors import FrameError
-from ml.frames import BARS
+from ml.frames import ADJUSTED, INSTANT, TEXT, Contract
 
-EARLY, LATE = "2013-01-02 21:00", "2013-01-03 21:00"
-
-
-def bars(*keys: tuple[str | None, str]) -> pd.DataFrame:
-    return BARS.cast(pd.DataFrame([(*key, 1.0, 1.0, 1.0, 1.0, 1.0) for key in keys], columns=list(BARS.columns)))
+KEYED = Contract("rows", {"symbol": TEXT, "ts": INSTANT}, key=("symbol", "ts"))
 
 
-@pytest.mark.parametrize("keys", [(), (("A", EARLY),), (("A", EARLY), ("A", LATE), ("B", EARLY), ("É", EARLY))])
-def test_keys_that_ascend_pass(keys: tuple[tuple[str, str], ...]) -> None:
-    assert len(BARS.check(bars(*keys))) == len(keys)
+def keyed(keys: list[tuple[str | None, int]]) -> pd.DataFrame:
+    """Rows with these symbols and days."""
+    ts = pd.to_datetime([day for _, day in keys], unit="D", utc=True)
+    frame = {"symbol": pd.Series([name for name, _ in keys], dtype=TEXT), "ts": pd.Series(ts, dtype=INSTANT)}
+    return pd.DataFrame(frame)
 
 
-@pytest.mark.parametrize(
-    ("keys", "complaint"),
-    [
-        ((("A", EARLY), ("A", EARLY)), "more than once"),
-        ((("A", EARLY), ("B", EARLY), ("A", EARLY)), "more than once"),
-        ((("A", LATE), ("A", EARLY)), "out of order"),
-        ((("B", EARLY), ("A", LATE)), "out of order"),
-        ((("A", EARLY), (None, EARLY), ("B", EARLY)), "out of order"),
-    ],
-)
-def test_other_keys_are_refused(keys: tuple[tuple[str, str], ...], complaint: str) -> None:
-    with pytest.raises(FrameError, match=complaint):
-        BARS.check(bars(*keys))
+@given(st.lists(st.tuples(st.sampled_from(["A", "AA", "a", "Ä", "😀", ""]), st.integers(0, 3)), max_size=6))
+def test_keys_pass_when_they_ascend_and_none_comes_twice(keys: list[tuple[str | None, int]]) -> None:
+    if all(one < other for one, other in pairwise(keys)):
+        assert len(KEYED.check(keyed(keys))) == len(keys)
+        return
+    twice = len(set(keys)) < len(keys)
+    with pytest.raises(FrameError, match="more than once" if twice else "out of order"):
+        KEYED.check(keyed(keys))
+
+
+def test_a_missing_key_is_none_that_ascends() -> None:
+    with pytest.raises(FrameError, match="out of order"):
+        KEYED.check(keyed([(None, 1), ("A", 1)]))
+    with pytest.raises(FrameError, match="more than once"):
+        KEYED.check(keyed([("A", 1), (None, 1), (None, 1)]))
+
+
+def test_no_rows_are_in_order() -> None:
+    assert ADJUSTED.check(ADJUSTED.empty()).empty

@@ -58,7 +58,7 @@ def adjust(
     frame = {"symbol": bars["symbol"], "ts": bars["ts"]}
     frame |= {column: bars[column] * price for column in _PRICES}
     frame |= {"volume": bars["volume"] / shares, "raw_close": bars["close"]}
-    return ADJUSTED.cast(pd.DataFrame(frame))
+    return ADJUSTED.cast(pd.DataFrame(frame, copy=False))
 
 
 def unusable_actions(bars: pd.DataFrame, actions: pd.DataFrame, calendar: str) -> pd.DataFrame:
@@ -156,7 +156,7 @@ def _running_product(key: Positions, bar: Positions, factor: Reals) -> Reals:
     if not len(bar):
         return result
     product = pd.Series(factor).groupby(key[bar] // _DAYS_APART).cumprod().to_numpy()
-    last = np.searchsorted(bar, np.arange(len(key)), side="right") - 1
+    last = np.repeat(np.arange(-1, len(bar)), np.diff([0, *bar, len(key)]))
     affected = (last >= 0) & _same_symbol(key[bar[last]], key)
     result[affected] = product[last[affected]]
     return result

@@ -27,8 +27,9 @@ from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
 
-SPAN_ROWS = 1_000_000
-"""Rows that are computed at a time, whole months: they bound the memory, whatever the length of the history."""
+SPAN_ROWS = 4_000_000
+"""Rows that are computed at a time, whole months: they bound the memory, whatever the length of the history. For each
+span the bars before it are looked back on anew, so that the longer it is, the less it costs."""
 
 
 def run(domain: str, as_of: str, known_at: str) -> Keys:
@@ -82,16 +83,21 @@ def _adjusted(history: History, missing: Sequence[Month]) -> Iterator[pd.DataFra
 def _features(history: History, feature_set: FeatureSet, missing: Sequence[Month]) -> Iterator[pd.DataFrame]:
     """Computed over every bar, kept for the days on which a symbol belonged."""
     for span in _spans(missing):
-        first, last = span[0].first, span[-1].last
-        frame = compute_sessions(history.bars, feature_set, first, last)
-        rows = history.bars.between(first, last)
-        place, member = history.bars.sessions_of(rows), history.member[rows]
-        for month in span:
-            start, stop = np.searchsorted(place, [month.first, month.last + 1])
-            own = frame.iloc[start:stop]
-            belongs = member[start:stop]
-            own = own if belongs.all() else own[belongs]
-            yield check_features(own.reset_index(drop=True), feature_set.names)
+        yield from _months_of(span, history, feature_set)
+
+
+def _months_of(span: Sequence[Month], history: History, feature_set: FeatureSet) -> Iterator[pd.DataFrame]:
+    first, last = span[0].first, span[-1].last
+    frame = compute_sessions(history.bars, feature_set, first, last)
+    rows = history.bars.between(first, last)
+    place, member = history.bars.sessions_of(rows), history.member[rows]
+    for month in span:
+        start, stop = np.searchsorted(place, [month.first, month.last + 1])
+        own = frame.iloc[start:stop]
+        belongs = member[start:stop]
+        # A copy, so that a month that is being written does not keep its whole span in memory.
+        own = own.copy() if belongs.all() else own[belongs]
+        yield check_features(own.reset_index(drop=True), feature_set.names)
 
 
 def _spans(missing: Sequence[Month]) -> Iterator[list[Month]]:

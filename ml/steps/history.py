@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -18,9 +19,10 @@ from ml.equity.features import tails
 from ml.equity.features.inputs import SECTOR
 from ml.equity.universe import Rules
 from ml.frames import ADJUSTED, BARS
-from ml.io.store import frame_digest
+from ml.io.store import Store, frame_digest
 from ml.io.warehouse import Warehouse, bars
 from ml.settings import Settings
+from ml.steps import kept_bars
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,8 @@ class History:
 def as_known(config: Settings, warehouse: Warehouse, night: Night) -> History:
     """The history up to `night.as_of` as it was believed at `night.known_at`."""
     calendar, as_of = config.calendar, pd.Timestamp(night.as_of)
-    known = bars.as_known(warehouse, night)
+    read = partial(kept_bars.of_year, Store(config.store_root), warehouse, night)
+    known = bars.as_known(warehouse, night, read)
     # Members and sectors are listed by the tickers of their days, so they are told before tickers become labels.
     sector = pd.Series(identity.sector_of(known.bars, known.sectors, calendar), index=known.bars.index)
     raw = known.bars.assign(**{_MEMBER: _is_member(calendar, known.bars, known.members), SECTOR: sector})

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ml.domain import Target
 from ml.io.warehouse.bars import TIMEFRAME
 
 SHORT = 24
+
+
+def raw_bars(domain: str, year: int, versions: int, last_known_at: datetime | None) -> str:
+    """The bars of a year as received, when so many versions of them were known, the last one since then."""
+    since = f"-{last_known_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}" if last_known_at else ""
+    return f"{domain}/raw/{TIMEFRAME}/{year}/{versions}{since}"
 
 
 def features(domain: str, feature_set: str) -> str:

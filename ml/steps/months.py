@@ -7,7 +7,9 @@ snapshot consists of is an entry of its own, written last: one line for each of 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from ml.io.store import Store
 from ml.steps import keep
 from ml.steps.history import Month
 
+WRITERS = 3
+"""Months that are written at once, each in memory meanwhile: two are packed and digested, one waits for the disk."""
+
 Make = Callable[[Sequence[Month]], Iterator[pd.DataFrame]]
 """Makes the frames of some months, one after the other."""
 
@@ -27,8 +32,15 @@ def write(
 ) -> None:
     """Store the months that are not there yet, and then that `snapshot` consists of all of them."""
     missing = [month for month in months if not store.has(place(folder, month))]
-    for month, frame in zip(missing, make(missing), strict=True):
-        store.put(place(folder, month), frame, {"month": month.name, "bars": month.digest})
+    with ThreadPoolExecutor(WRITERS) as writers:
+        under_way: deque[Future[None]] = deque()
+        for month, frame in zip(missing, make(missing), strict=True):
+            if len(under_way) == WRITERS:
+                under_way.popleft().result()
+            told = {"month": month.name, "bars": month.digest}
+            under_way.append(writers.submit(store.put, place(folder, month), frame, told))
+        for each in under_way:
+            each.result()
     store.put(_list(folder, snapshot), _lines(store, folder, months), manifest)
 
 

@@ -50,22 +50,20 @@ def ingest(warehouse: Warehouse, market: Market) -> list[Measured]:
 
     def believed() -> None:
         forget()
-        _accept(warehouse, market, market.bars)
+        accept(warehouse, market, market.bars)
 
     def restating(share: float) -> Callable[[], None]:
         differs = np.random.default_rng(7).random(count) < share
         delivered = market.bars.assign(high=market.bars["high"] + differs)
-        return lambda: _accept(warehouse, market, delivered)
+        return lambda: accept(warehouse, market, delivered)
 
     forget()
     encoded = _csv(_numbered(warehouse, market.bars))
     return [
         measure("ingest", "raw COPY of CSV, no comparison", count, "rows", lambda: _raw(warehouse, encoded), forget),
+        measure("ingest", "our upsert, all new", count, "rows", lambda: accept(warehouse, market, market.bars), forget),
         measure(
-            "ingest", "our upsert, all new", count, "rows", lambda: _accept(warehouse, market, market.bars), forget
-        ),
-        measure(
-            "ingest", "our upsert, all known", count, "rows", lambda: _accept(warehouse, market, market.bars), believed
+            "ingest", "our upsert, all known", count, "rows", lambda: accept(warehouse, market, market.bars), believed
         ),
         *(
             measure("ingest", f"our upsert, {told} restated", count, "rows", restating(share), believed)
@@ -87,7 +85,8 @@ def _prepare(cursor: psycopg2.extensions.cursor, market: Market) -> None:
     )
 
 
-def _accept(warehouse: Warehouse, market: Market, delivered: pd.DataFrame) -> None:
+def accept(warehouse: Warehouse, market: Market, delivered: pd.DataFrame) -> None:
+    """Take BARS in as a delivery of the market's, without any check."""
     with acceptance.accepting(warehouse, _landed(warehouse, market)) as taking:
         taking.take(delivered)
         taking.finish(QUARANTINE.empty(), [])
@@ -162,7 +161,7 @@ def _to_sql(warehouse: Warehouse, market: Market) -> None:
 
 def bulk_reads(warehouse: Warehouse, market: Market) -> list[Measured]:
     """All bars as a sorted frame."""
-    _accept(warehouse, market, market.bars)
+    accept(warehouse, market, market.bars)
     night = Night("equity", market.as_of.to_pydatetime(), pd.Timestamp.now("UTC").to_pydatetime())
     statement = (
         "select symbol, ts, open, high, low, close, volume from market.bars join market.symbols using (symbol_id)"

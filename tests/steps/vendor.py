@@ -20,7 +20,7 @@ from ml.equity import sessions
 from ml.frames import ADJUSTED
 
 CALENDAR = "XNYS"
-DAYS = [day.date() for day in sessions.closes(CALENDAR, date(2014, 1, 2), date(2014, 2, 14)).index]
+DAYS = [day.date() for day in sessions.closes(CALENDAR, date(2013, 12, 17), date(2014, 1, 31)).index]
 COMPANIES = ("AAA", "BBB", "CCC")
 HEIR = "heir"
 """A company that is founded in some stories: it takes over a ticker that another company gave up."""

@@ -39,7 +39,7 @@ def compute(
     with ThreadPoolExecutor(THREADS) as threads:
         keys = threads.submit(keys_of, adjusted, panel.order)
         sector = unknown_sectors(len(adjusted)) if sector is None else sector
-        plan.run(panel, Inputs.of(adjusted, sector, calendar, place, plan.inputs), values, threads)
+        plan.run(panel, Inputs.of(adjusted, sector, calendar, place, plan.inputs), list(values), threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys.result(), features], axis=1)
 

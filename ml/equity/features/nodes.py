@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,14 +43,22 @@ class Node:
 
     def walk(self) -> Iterator[Node]:
         """Every distinct node, arguments before what uses them."""
-        yield from dict.fromkeys(self._walk({}))
+        return iter(distinct((self,)))
 
-    def _walk(self, seen: dict[Node, None]) -> Iterator[Node]:
-        if self not in seen:
-            seen[self] = None
+    def visit(self, found: dict[Node, None]) -> None:
+        """Add to `found` what is not in it yet."""
+        if self not in found:
             for arg in self.args:
-                yield from arg._walk(seen)
-            yield self
+                arg.visit(found)
+            found[self] = None
+
+
+def distinct(roots: Iterable[Node]) -> dict[Node, None]:
+    """Every distinct node of some trees, arguments before what uses them."""
+    found: dict[Node, None] = {}
+    for root in roots:
+        root.visit(found)
+    return found
 
 
 def number(value: float) -> Node:

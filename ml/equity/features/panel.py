@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Panel:
     edges: symbol s has the rows edges[s] to edges[s + 1]
     ages: the index of each symbol's first row in its own history
     order: the panel's row of each row of the result, which is sorted by (ts, symbol)
-    target: the result's row of each row of the panel
+    target: the result's row of each row of the panel, NOWHERE for those that are only looked back on
     dates: date d has the result's rows dates[d] to dates[d + 1]
     """
 
@@ -55,17 +56,21 @@ class Panel:
     @classmethod
     def of(cls, symbol: pd.Series, place: Indices, first_index: pd.Series | None = None) -> Panel:
         """From the symbol and the running number of the session of each row."""
-        codes, symbols = pd.factorize(symbol)
-        ages = np.zeros(len(symbols)) if first_index is None else first_index.loc[symbols].to_numpy()
-        return cls.laid(edges_of(codes), ages.astype(np.int64), place)
+        edges = edges_of(symbol.array)
+        ages = np.zeros(len(edges) - 1) if first_index is None else first_index.loc[symbol.iloc[edges[:-1]]].to_numpy()
+        return cls.laid(edges, ages.astype(np.int64), place)
 
     @classmethod
-    def laid(cls, edges: Indices, ages: Indices, place: Indices) -> Panel:
-        """From where the symbols lie, none of them empty, and the running number of the session of each row."""
+    def laid(cls, edges: Indices, ages: Indices, place: Indices, first: int = 0) -> Panel:
+        """From where the symbols lie, none of them empty, and the running number of the session of each row.
+
+        first: the first session of the result
+        """
         # Symbols are in order already, so sorting by session alone gives the order by (ts, symbol).
-        order, target = np.empty(len(place), dtype=np.int32), np.empty(len(place), dtype=np.int32)
+        order = np.empty(np.count_nonzero(place >= first), dtype=np.int32)
+        target = np.empty(len(place), dtype=np.int32)
         if len(place):
-            dates.by_date(place, order, target)
+            dates.by_date(place, max(first, int(place.min())), order, target)
         return cls(edges, ages, order, target, edges_of(place[order]))
 
     def groups(self) -> Iterator[Indices]:
@@ -99,7 +104,7 @@ class Panel:
         return Chunk(age, rows, target, together)
 
 
-def edges_of(codes: npt.NDArray[np.int64]) -> Indices:
-    """Where runs of equal codes begin, and the end."""
-    starts = np.flatnonzero(np.diff(codes)) + 1
-    return np.concatenate([[0], starts, [len(codes)]]).astype(np.int64) if len(codes) else np.zeros(1, dtype=np.int64)
+def edges_of(values: Any) -> Indices:
+    """Where runs of equal values begin, and the end; of an array of any kind."""
+    starts = np.flatnonzero(np.asarray(values[1:] != values[:-1])) + 1
+    return np.concatenate([[0], starts, [len(values)]]).astype(np.int64) if len(values) else np.zeros(1, dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,15 @@ from ml.equity.features.feature import Feature, FeatureSet
 from ml.equity.features.inputs import BARS, Inputs, unknown_sectors
 from ml.equity.features.nodes import Node
 from ml.equity.features.panel import Panel, edges_of
-from ml.equity.features.plan import THREADS, Plan
+from ml.equity.features.plan import THREADS, Column, Plan
 
 Indices = npt.NDArray[np.int64]
 
 _SESSION_BITS = 20
 """Room for the running number of a session in a row's key, before it the number of its symbol."""
+
+STEP = 75
+"""Sessions that take as long as it takes to start a step of a plan."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class PlacedBars:
     @classmethod
     def of(cls, adjusted: pd.DataFrame, calendar: str, sector: pd.Categorical[str] | None = None) -> PlacedBars:
         """Without `sector` nobody's is known. FrameError when an instant is not a close."""
-        codes = pd.factorize(adjusted["symbol"])[0].astype(np.int64)
-        key = (codes << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
+        edges = edges_of(adjusted["symbol"].array)
+        number = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+        key = (number << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
         sector = unknown_sectors(len(adjusted)) if sector is None else sector
-        return cls(adjusted, sector, calendar, edges_of(codes), key)
+        return cls(adjusted, sector, calendar, edges, key)
 
     def sessions_of(self, rows: Indices | slice) -> Indices:
         """The running number of the session of each of these rows."""
@@ -72,7 +77,7 @@ def compute_sessions(bars: PlacedBars, feature_set: FeatureSet, first: int, last
         with ThreadPoolExecutor(THREADS) as threads:
             for columns, reach in _groups(feature_set.features, bars, first, last):
                 nodes = [feature_set.features[column].node for column in columns]
-                values[columns] = _computed(nodes, bars, reach, first, last, threads)[:, -len(rows) :]
+                _compute(nodes, bars, reach, first, last, [values[column] for column in columns], threads)
     features = pd.DataFrame(values.T, columns=list(feature_set.names), copy=False)
     return pd.concat([keys_of(bars.adjusted, rows), features], axis=1)
 
@@ -82,18 +87,49 @@ def _groups(
 ) -> Iterator[tuple[list[int], tuple[int, ...]]]:
     """Columns to compute together, with the reach of all of them.
 
-    Two go together when they look across symbols equally often and the sessions that they need, those of
-    the result included, have the same binary magnitude.
+    Two go together only when they look across symbols equally often.
     """
     before = first - int(bars.sessions_of(bars.edges[:-1]).min())
-    groups: dict[tuple[int, int], list[int]] = {}
+    alike: dict[int, list[int]] = {}
     for column, feature in enumerate(features):
-        reach = _trimmed(feature.reach)
-        needed = last - first + 1 + min(sum(reach), before)
-        groups.setdefault((len(reach), needed.bit_length()), []).append(column)
-    for (stages, _), columns in groups.items():
-        reaches = [_trimmed(features[column].reach) for column in columns]
-        yield columns, tuple(max(reach[stage] for reach in reaches) for stage in range(stages))
+        alike.setdefault(len(_trimmed(feature.reach)), []).append(column)
+    for columns in alike.values():
+        for group in _cheapest([features[column] for column in columns], last - first + 1, before):
+            own = [columns[place] for place in group]
+            yield own, reduce(_further, (_trimmed(features[column].reach) for column in own))
+
+
+def _cheapest(features: Sequence[Feature], wanted: int, before: int) -> list[list[int]]:
+    """The features in groups that look back about as far as each other, by their places.
+
+    Together, what formulas share is computed once; apart, each is computed from no more than it needs. A group costs
+    its distinct parts and its results, times its sessions: those `wanted`, those that it looks back on, of which there
+    are `before`, and STEP for what each part costs anyway. Sorted by reach, the features are cut where the sum over all
+    groups is least.
+    """
+    reaches = [_trimmed(feature.reach) for feature in features]
+    order = sorted(range(len(features)), key=lambda place: sum(reaches[place]))
+    parts = [{node.text for node in features[place].node.walk()} for place in order]
+    best = [(0, 0)]  # of the first 0, 1, 2... of them: the cost, and where the last group begins
+    for stop in range(1, len(order) + 1):
+        ways, shared, reach = [], set[str](), reaches[order[stop - 1]]
+        for start in reversed(range(stop)):
+            shared |= parts[start]
+            reach = _further(reach, reaches[order[start]])
+            needed = STEP + wanted + min(sum(reach), before)
+            ways.append((best[start][0] + (len(shared) + stop - start) * needed, start))
+        best.append(min(ways))
+    groups, stop = [], len(order)
+    while stop:
+        start = best[stop][1]
+        groups.append(sorted(order[start:stop]))
+        stop = start
+    return groups
+
+
+def _further(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """The reach of both, which look across symbols equally often."""
+    return tuple(map(max, one, other))
 
 
 def _trimmed(reach: tuple[int, ...]) -> tuple[int, ...]:
@@ -103,23 +139,34 @@ def _trimmed(reach: tuple[int, ...]) -> tuple[int, ...]:
     return reach
 
 
-def _computed(
-    nodes: Sequence[Node], bars: PlacedBars, reach: tuple[int, ...], first: int, last: int, threads: Executor
-) -> npt.NDArray[np.float32]:
-    """The nodes over a tail of every symbol, in the order of (ts, symbol): shape (nodes, rows of the tails)."""
+def _compute(
+    nodes: Sequence[Node],
+    bars: PlacedBars,
+    reach: tuple[int, ...],
+    first: int,
+    last: int,
+    out: Sequence[Column],
+    threads: Executor,
+) -> None:
+    """Fill out, one column for each node, in the order of (ts, symbol)."""
     plan = Plan.of(nodes)
     start, stop = _tails(bars, reach, first, last)
     there = start < stop
     rows = _ranges(start, stop)
     edges = np.append(0, np.cumsum((stop - start)[there]))
     place = bars.sessions_of(rows)
-    panel = Panel.laid(edges, (start - bars.edges[:-1])[there], place)
     wanted = {name: bars.adjusted[name].to_numpy()[rows] for name in BARS if name in plan.inputs}
     adjusted = pd.DataFrame(wanted, copy=False)
     inputs = Inputs.of(adjusted, bars.sector[rows], bars.calendar, place, plan.inputs)
-    values = np.empty((len(nodes), len(rows)), dtype=np.float32)
-    plan.run(panel, inputs, values, threads)
-    return values
+    ages = (start - bars.edges[:-1])[there]
+    if len(reach) == 1:
+        plan.run(Panel.laid(edges, ages, place, first), inputs, out, threads)
+        return
+    # Values across symbols are looked back on, so that they must be there for the tails, too.
+    with_tails = np.empty((len(nodes), len(rows)), dtype=np.float32)
+    plan.run(Panel.laid(edges, ages, place), inputs, list(with_tails), threads)
+    for column, values in zip(out, with_tails, strict=True):
+        column[:] = values[-len(column) :]
 
 
 def _tails(bars: PlacedBars, reach: tuple[int, ...], first: int, last: int) -> tuple[Indices, Indices]:

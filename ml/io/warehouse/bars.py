@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,11 @@ _COLUMNS = {"symbol_id": "int32", "ts": "timestamptz", **dict.fromkeys(VALUES, "
 _SECOND_BITS = 36
 """Room for a bar's second in its key, before it the rank of its ticker."""
 
+READERS = 2
+"""Connections that read at once: one for each core."""
+
 Records = npt.NDArray[np.void]
+ReadYear = Callable[[int], pd.DataFrame]
 
 
 def rows_in_session(warehouse: Warehouse, ts: datetime) -> int:
@@ -44,10 +49,13 @@ class Known:
     members: pd.DataFrame
 
 
-def as_known(warehouse: Warehouse, night: Night) -> Known:
-    """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw."""
+def as_known(warehouse: Warehouse, night: Night, read: ReadYear | None = None) -> Known:
+    """All up to `night.as_of` as it was believed at `night.known_at`; the bars are raw.
+
+    read: gives what `of_year` gives; by default it is that
+    """
+    rows = _rows(warehouse, night, read or partial(of_year, warehouse, night))
     with warehouse.transaction() as transaction:
-        rows = _rows(warehouse, transaction, night)
 
         def table(name: str, contract: frames.Contract) -> pd.DataFrame:
             return contract.cast(transaction.frame(name, vars(night)).sort_values(list(contract.key)))
@@ -61,23 +69,40 @@ def as_known(warehouse: Warehouse, night: Night) -> Known:
         )
 
 
-def _rows(warehouse: Warehouse, transaction: Transaction, night: Night) -> list[Records]:
-    """Bars as known by symbol_id, year by year on two connections at once: this one and another.
+def of_year(warehouse: Warehouse, night: Night, year: int) -> pd.DataFrame:
+    """The bars of a year (of UTC) as known: symbol_id, ts (without a zone) and the values, in no order."""
+    with warehouse.transaction() as transaction:
+        rows = believed(transaction, "bars_as_known", {**vars(night), "year": year})
+    values = {name: rows[name].astype(np.float64) for name in VALUES}
+    columns = {"symbol_id": rows["symbol_id"].astype(np.int32), "ts": instants(rows), **values}
+    return pd.DataFrame(columns, copy=False)
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What was learned about a year's bars: so many versions, the last of them when, and how many bars that makes."""
+
+    versions: int
+    last_known_at: datetime | None
+    bars: int
+
+
+def versions_of_year(warehouse: Warehouse, night: Night, year: int) -> Versions:
+    """What was learned by `night.known_at`, whatever the night's own session."""
+    named = {"timeframe": TIMEFRAME, "known_at": night.known_at, "year": year}
+    with warehouse.transaction() as transaction:
+        return Versions(**transaction.one("bar_versions", named))
+
+
+def _rows(warehouse: Warehouse, night: Night, read: ReadYear) -> list[pd.DataFrame]:
+    """Bars as known by symbol_id, year by year on READERS connections at once.
 
     What was known at an instant that has passed never changes, so they need no common snapshot.
     """
-    years = iter([each.year for each in partitions.years(transaction) if each.timeframe == TIMEFRAME])
-
-    def read(on: Transaction) -> list[Records]:
-        return [believed(on, "bars_as_known", {**vars(night), "year": year}) for year in years]
-
-    def read_beside() -> list[Records]:
-        with warehouse.transaction() as beside:
-            return read(beside)
-
-    with ThreadPoolExecutor(1) as pool:
-        others = pool.submit(read_beside)
-        return read(transaction) + others.result()
+    last = night.as_of.astimezone(UTC).year
+    years = [each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME and each.year <= last]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, years))
 
 
 def believed(transaction: Transaction, name: str, parameters: Mapping[str, Any]) -> Records:
@@ -91,17 +116,19 @@ def instants(rows: Records) -> npt.NDArray[np.datetime64]:
     return since
 
 
-def _bars(pieces: list[Records], names: list[str]) -> pd.DataFrame:
-    """BARS of rows by symbol_id, in any order."""
-    pieces = pieces or [np.empty(0, bulk.record(_COLUMNS))]
-    symbol_id = np.concatenate([rows["symbol_id"] for rows in pieces], dtype=np.int32)
-    ts = np.concatenate([instants(rows) for rows in pieces])
+def _bars(years: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """BARS of what `of_year` gave; the years have no columns afterwards, for those of a whole market are large."""
+
+    def joined(name: str, like: str) -> npt.NDArray[Any]:
+        return np.concatenate([np.empty(0, like), *(year.pop(name).to_numpy() for year in years)])
+
     # Ranked by name once per ticker, so that a million rows are sorted by one integer each.
     rank = np.argsort(np.argsort(names)).astype(np.int64)
+    symbol_id, ts = joined("symbol_id", "int32"), joined("ts", "datetime64[us]")
     # Rows come in runs that are sorted already, which is what the stable sort is quick at.
     order = np.argsort((rank[symbol_id] << _SECOND_BITS) + ts.astype("datetime64[s]").view("int64"), kind="stable")
     text = pa.DictionaryArray.from_arrays(pa.array(symbol_id[order]), pa.array(names)).cast(pa.large_string())
-    columns = {name: np.concatenate([rows[name] for rows in pieces], dtype=np.float64)[order] for name in VALUES}
+    columns = {name: joined(name, "float64")[order] for name in VALUES}
     stamps = pd.DatetimeIndex(ts[order]).tz_localize("UTC")
     symbol = pd.Series(text.to_pandas(), dtype=frames.TEXT)
     return frames.BARS.check(pd.DataFrame({"symbol": symbol, "ts": stamps, **columns}, copy=False))

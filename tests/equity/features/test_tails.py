@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.equity import sessions
+from ml.equity.features import tails
 from ml.equity.features.alpha158 import ALPHA158
 from ml.equity.features.catalogue import DEFAULT_SET, Feature, FeatureSet
 from ml.equity.features.compute import compute
@@ -106,3 +109,21 @@ def test_the_beginning_of_a_history_and_all_of_it() -> None:
 )
 def test_how_far_back_a_formula_reaches(formula: str, reach: tuple[int, ...]) -> None:
     assert Feature("one", formula, "price", "", "").reach == reach
+
+
+@pytest.mark.parametrize("wanted", [1, 21, 250, 2500])
+@pytest.mark.parametrize("before", [0, 100, 3000])
+def test_no_other_cuts_cost_less(wanted: int, before: int) -> None:
+    features = [one for one in DEFAULT_SET.features if len(one.reach) == 1][::9]
+    order = sorted(features, key=lambda one: one.reach)
+
+    def cost(group: Sequence[Feature]) -> int:
+        parts = {node.text for feature in group for node in feature.node.walk()}
+        return (len(parts) + len(group)) * (tails.STEP + wanted + min(max(one.reach[0] for one in group), before))
+
+    def least(rest: Sequence[Feature]) -> int:
+        return min((cost(rest[:cut]) + least(rest[cut:]) for cut in range(1, len(rest) + 1)), default=0)
+
+    groups = tails._cheapest(features, wanted, before)
+    assert sorted(place for group in groups for place in group) == list(range(len(features)))
+    assert sum(cost([features[place] for place in group]) for group in groups) == least(order)

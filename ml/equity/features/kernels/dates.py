@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.equity.features.kernels.compiled import compiled
+from ml.equity.features.kernels.lanes import NOWHERE
 
 Reals = npt.NDArray[np.float64]
 Column = npt.NDArray[np.float32]
@@ -25,18 +26,24 @@ LEAST = 2
 
 
 @compiled
-def by_date(place: Indices, order: Places, target: Places) -> None:
-    """order: the rows sorted by `place`, equal ones as they come; target: its inverse. Counts; needs no comparisons."""
-    first = place.min()
-    begin = np.zeros(place.max() - first + 2, dtype=np.int64)
+def by_date(place: Indices, first: int, order: Places, target: Places) -> None:
+    """order: the rows whose place is `first` or later, sorted by it, equal ones as they come.
+
+    target: the inverse, NOWHERE for the other rows. Counts; needs no comparisons.
+    """
+    begin = np.zeros(max(place.max() - first + 2, 1), dtype=np.int64)
     for row in range(len(place)):
-        begin[place[row] - first + 1] += 1
+        if place[row] >= first:
+            begin[place[row] - first + 1] += 1
     begin = np.cumsum(begin)
     for row in range(len(place)):
         k = place[row] - first
-        target[row] = begin[k]
-        order[begin[k]] = row
-        begin[k] += 1
+        if k < 0:
+            target[row] = NOWHERE
+        else:
+            target[row] = begin[k]
+            order[begin[k]] = row
+            begin[k] += 1
 
 
 @compiled
