@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from ml.errors import AfterbellError, NoChampion
+from ml.errors import AfterbellError, NoChampion, TrainingError
 from ml.settings import HORIZONS, OTHER_NAMES, horizon_name, settings
 
 EXIT_ERROR = 2
@@ -112,7 +112,10 @@ def predict(a: argparse.Namespace) -> Any:
 
 
 def night(a: argparse.Namespace) -> Any:
-    """All steps in order, in this process: predictions with today's champions first, as in Airflow."""
+    """All steps in order, in this process: predictions with today's champions first, as in Airflow.
+
+    What one horizon's data cannot carry stops no other; it is told when the predictions are out.
+    """
     from ml.steps import compare, domains, features, ingest, labels, learn, predict, promote, train, validate
 
     known = validate.run(ingest.run(a.as_of)["ingest_id"])
@@ -124,10 +127,18 @@ def night(a: argparse.Namespace) -> Any:
     horizons = domains.horizons(known["domain"], None)
     for estimator in learn.estimators(None):
         learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials, worker=0)
+    failed: list[TrainingError] = []
     for horizon in horizons:
-        candidate = train.run(**seen, horizon=horizon, estimators=None, trials=a.trials)
-        promote.run(compare.run(**candidate)["decision_id"])
-    return predict.run(**seen)
+        try:
+            candidate = train.run(**seen, horizon=horizon, estimators=None, trials=a.trials)
+        except TrainingError as error:
+            failed.append(error)
+        else:
+            promote.run(compare.run(**candidate)["decision_id"])
+    published = predict.run(**seen)
+    if failed:
+        raise failed[0]
+    return published
 
 
 def backfill(a: argparse.Namespace) -> Any:

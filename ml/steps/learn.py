@@ -10,19 +10,20 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from ml.domain import Night, Target
+from ml.errors import TrainingError
 from ml.estimators.interface import Params
 from ml.estimators.registry import estimator_class
 from ml.frames import session_day
 from ml.io import studies
 from ml.io.registry import Registry, Study
+from ml.io.scratch import scratch
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle import training
@@ -58,7 +59,11 @@ def run(
     trials: int | None = None,
     worker: int = 0,
 ) -> Keys:
-    """Let one estimator learn every horizon; what it learned before from the same question is left as it is."""
+    """Let one estimator learn every horizon; what it learned before from the same question is left as it is.
+
+    A horizon that the data cannot carry is left out, and said so in the log; TrainingError when all are. What else goes
+    wrong with one is raised when the others have had their turn.
+    """
     config = settings()
     parts = domains.parts(domain, config)
     night = parse(domain, as_of, known_at)
@@ -68,8 +73,10 @@ def run(
     new = [asked for asked in questions if registry.study(asked.target.model_name, asked.key(config, parts)) is None]
     if new:
         features = material.rows(Store(config.store_root), parts, snapshot)
-        for asked in new:
-            _learn(config, parts, night, asked, features, registry, worker)
+        failed = _one_by_one(new, lambda asked: _learn(config, parts, night, asked, features, registry, worker))
+        unusable = all(isinstance(error, TrainingError) for error in failed)
+        if failed and (not unusable or len(failed) == len(questions)):
+            raise next((error for error in failed if not isinstance(error, TrainingError)), failed[0])
     return keys(night, snapshot=snapshot, estimator=estimator)
 
 
@@ -114,6 +121,21 @@ def recipe(config: Settings, parts: Parts, target: Target, members: tuple[Member
     )
 
 
+def _one_by_one(questions: list[Asked], learn: Callable[[Asked], None]) -> list[Exception]:
+    """Each gets its turn, whatever became of those before it; the errors of those that came to nothing."""
+    failed: list[Exception] = []
+    for asked in questions:
+        try:
+            learn(asked)
+        except TrainingError as error:
+            log.warning("%s %s has not learned: %s", asked.target.name, asked.estimator, error)
+            failed.append(error)
+        except Exception as error:
+            log.exception("%s %s has not learned", asked.target.name, asked.estimator)
+            failed.append(error)
+    return failed
+
+
 def _learn(
     config: Settings, parts: Parts, night: Night, asked: Asked, features: Dataset, registry: Registry, worker: int
 ) -> None:
@@ -145,11 +167,11 @@ def _learn(
     seconds["folds"] = clock.lap()
     fitted = fit_serving(alone, member, rows.dataset, config.threads)
     seconds["fit"] = clock.lap()
-    with TemporaryDirectory() as folder:
-        _write(Path(folder), member, answers, found)
-        (Path(folder) / FITTED).mkdir()
-        fitted.save(Path(folder) / FITTED)
-        registry.keep_study(_study(Path(folder), key, night, asked, found, seconds))
+    with scratch() as folder:
+        _write(folder, member, answers, found)
+        (folder / FITTED).mkdir()
+        fitted.save(folder / FITTED)
+        registry.keep_study(_study(folder, key, night, asked, found, seconds))
 
 
 class _Clock:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -21,6 +20,7 @@ from ml.estimators.registry import estimator_class
 from ml.frames import session_day
 from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
+from ml.io.scratch import scratch
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle.choice import Choice, choose
@@ -81,10 +81,10 @@ def run(
     if known is None:
         registered = registry.find(question, target.model_name)
         if registered is None:
-            with TemporaryDirectory() as folder:
-                learned = _read(registry, runs, Path(folder) / "studies")
+            with scratch() as folder:
+                learned = _read(registry, runs, folder / "studies")
                 registered = registry.register(
-                    _training(config, parts, target, night, snapshot, question, names, learned, Path(folder))
+                    _training(config, parts, target, night, snapshot, question, names, learned, folder)
                 )
         models.record_version(warehouse, _version(registry, registered))
         known = models.version_trained_for(warehouse, question)
@@ -106,7 +106,7 @@ def _runs(config: Settings, parts: Parts, registry: Registry, questions: list[As
             runs[key] = run_id
     if not runs:
         raise TrainingError(
-            f"none of {', '.join(asked.estimator for asked in questions)} has learned",
+            f"none of {', '.join(asked.estimator for asked in questions)} has learned {questions[0].target.model_name}",
             "at least one",
             "Look at the logs of the tasks `learn`; run them again, then this one",
         )

@@ -249,19 +249,6 @@ def test_a_file_that_cannot_grow_is_one_clear_error_and_leaves_nothing_half_writ
     assert_frame_equal(store.get(KEY), frame())
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("a small disk can only be mounted by root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_is_one_clear_error_and_the_next_try_succeeds(tiny_disk: Path) -> None:
     store = Store(tiny_disk)
     store.put(KEY, frame(), {})
