@@ -148,16 +148,21 @@ def _learned(
 
 
 def _learners(draft: Recipe, dataset: Dataset, asked: list[Block], answers: dict[str, Answers]) -> Iterator[Entrant]:
-    """Each member alone, each ensemble of all, and what the night would choose."""
+    """Each member alone and as it is, each ensemble of all, and what the night would choose."""
     seen = evidence(draft, dataset, asked, answers)
-    alone = [Choice((name,), "single", "none", name, []) for name in draft.estimators]
-    several = [kind for kind in combiners(seen.members) if kind != "single"]
-    together = [Choice(draft.estimators, kind, "none", f"{kind} of all", []) for kind in several]
     chosen = choose(seen.inner.members)
-    for name, choice in [
-        *zip(draft.estimators, alone, strict=True),
-        *zip(several, together, strict=True),
-        (CHOSEN, chosen),
-    ]:
+    entered = {name: Choice((name,), "single", "none", name, []) for name in draft.estimators}
+    for kind in combiners(seen.members):
+        if kind != "single":
+            entered[kind] = _together(draft, kind, chosen)
+    entered[CHOSEN] = chosen
+    for name, choice in entered.items():
         recipe, own = finished(draft, choice, seen)
         yield Entrant(name, choice.reason, out_of_fold(recipe, dataset, own))
+
+
+def _together(draft: Recipe, kind: str, chosen: Choice) -> Choice:
+    """An ensemble of all with the calibrator that was best for it on inner test dates, where that could be told."""
+    losses = {row["calibrator"]: row["log_loss"] for row in chosen.evidence if row["combiner"] == kind}
+    calibrator = min(losses, key=losses.__getitem__, default="none")
+    return Choice(draft.estimators, kind, calibrator, f"{kind} of {', '.join(draft.estimators)}, {calibrator}", [])

@@ -20,12 +20,14 @@ NONE = "n/a"
 Table = Mapping[str, Mapping[str, Cell]]
 
 STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1180px; padding: 0 1em; color: #222 }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1340px; padding: 0 1em; color: #222 }
 h2 { border-top: 2px solid #222; margin-top: 2.5em; padding-top: .4em }
 table { border-collapse: collapse; margin: .6em 0 1.6em; display: block; overflow-x: auto }
-th, td { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: right; vertical-align: top }
-th:first-child, td.words { text-align: left } thead th { border-bottom: 1px solid #222 } tr.baseline { color: #666 }
-small { display: block; color: #777; white-space: nowrap } .better { color: #06712f } .worse { color: #b3261e }
+th, td { border-bottom: 1px solid #ddd; padding: .25em .55em; text-align: right; vertical-align: top }
+th, td { white-space: nowrap }
+th:first-child, .words td:last-child, .words th:last-child { text-align: left }
+.words td:last-child { white-space: normal } thead th { border-bottom: 1px solid #222 } tr.baseline { color: #666 }
+small { display: block; color: #777 } .better { color: #06712f } .worse { color: #b3261e }
 figure { margin: 0 } figcaption { font-weight: 600 } .plots { display: flex; flex-wrap: wrap; gap: 1.2em }
 img { max-width: 560px; width: 100% }
 """
@@ -38,6 +40,28 @@ one-sided test that it is better. Errors and p-values count dates, not rows, and
 overlap. <span class="better">Green</span> is proven better and <span class="worse">red</span> proven worse, each by
 itself: of a hundred comparisons without a difference, about five of either colour are luck.</p>
 """
+
+
+SECTIONS = (
+    (
+        "Probabilities",
+        "Log-loss, Brier and accuracy are means over dates; the others describe all rows. A rise is said above 1/2.",
+        FORECAST,
+    ),
+    (
+        "Order",
+        "Correlation, across symbols, of what was expected with what came, by date; the ratio is not annualised.",
+        RANKING,
+    ),
+    (
+        "Tenths",
+        "One unit long in the tenth of a date's symbols that is expected highest, one short in the lowest. Returns are "
+        "those of the whole horizon, begun on every date with 1 / h of the money. Turnover is what is traded on a date "
+        "for that part of the money, as a multiple of one side. The Sharpe ratio is that of one portfolio after the "
+        "other, annualised by the root of dates per year / h; that portfolios overlap widens its error.",
+        PORTFOLIO,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -125,8 +149,8 @@ def _contest(each: Judged) -> str:
         f"{contest.rows:,} rows with a known outcome in all. Learned: {target.label}. Proven means p ≤ {level:g}.</p>",
         *(f"<p>{escape(name)} is left out: {escape(why)}</p>" for name, why in contest.left_out.items()),
     ]
-    for title, measures in (("Probabilities", FORECAST), ("Order", RANKING), ("Tenths", PORTFOLIO)):
-        parts += [f"<h3>{title}</h3>", _measures(each, measures)]
+    for title, note, measures in SECTIONS:
+        parts += [f"<h3>{title}</h3>", f"<p>{note}</p>", _measures(each, measures)]
     parts.append('<div class="plots">')
     for title, image in plots.pictures(each.sheets):
         parts.append(
@@ -160,7 +184,7 @@ def _cell(target: str, name: str, measure: Measure, cell: Cell) -> str:
 
 def _made(contest: Contest) -> str:
     rows = [_row([entrant.name], entrant.made) for entrant in contest.entrants]
-    return _table(["entrant", "made of"], rows)
+    return _table(["entrant", "made of"], rows, "words")
 
 
 def _searched(contest: Contest) -> str:
@@ -177,7 +201,8 @@ def _searched(contest: Contest) -> str:
         )
         for found in contest.searched
     ]
-    return _table(["estimator", "trials", "log-loss on inner dates", "search s", "folds s", "parameters"], rows)
+    titles = ["estimator", "trials", "log-loss on inner dates", "search s", "folds s", "parameters"]
+    return _table(titles, rows, "words")
 
 
 def _folds(contest: Contest) -> str:
@@ -196,18 +221,18 @@ def _fold(fold: Fold) -> Iterator[str]:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return _table(["", ""], [_row([name], words) for name, words in facts.items()])
+    return _table(["", ""], [_row([name], words) for name, words in facts.items()], "words")
 
 
 def _row(numbers: Iterable[str], words: str) -> str:
     first, *others = numbers
     cells = "".join(f"<td>{escape(text)}</td>" for text in others)
-    return f'<tr><th>{escape(first)}</th>{cells}<td class="words">{escape(words)}</td></tr>'
+    return f"<tr><th>{escape(first)}</th>{cells}<td>{escape(words)}</td></tr>"
 
 
-def _table(titles: list[str], rows: list[str]) -> str:
+def _table(titles: list[str], rows: list[str], kind: str = "numbers") -> str:
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(rows)}\n</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(rows)}\n</tbody></table>'
 
 
 def _span(dates: pd.DatetimeIndex) -> str:
