@@ -173,7 +173,8 @@ def _place(out: Path) -> Path:
     """Where the page will lie; tried before an hour of work."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.touch()
+        with out.open("a"):  # which a folder refuses, unlike touch
+            pass
     except OSError as error:
         raise SettingsError(
             f"{out}, which cannot be written ({error.strerror})", "a file", "Give another --out"

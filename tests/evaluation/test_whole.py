@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from datetime import date
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
@@ -30,17 +30,17 @@ from ml.evaluation import __main__ as command
 from ml.evaluation.measures import MEASURES
 from ml.evaluation.report import Evaluation
 from ml.settings import settings
-from tests.steps.market import invented, write
 
 COSTS = 10
 ENTRANTS = ["climatology", "momentum", "linear", "xgboost", "vote", "weighted", "stack", "meta", "chosen"]
 
 
 class Run(NamedTuple):
-    """What the command left: the forecasts behind the page, the page, and what it printed."""
+    """What the command left: the forecasts behind the page, the page's text and content, and what it printed."""
 
     evaluation: Evaluation
-    page: str
+    text: str
+    page: Page
     printed: str
 
 
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("evaluation") / "deep" / "page.html"
-    given = ["--horizons", "1d,1m", "--estimators", "linear,xgboost", "--trials", "1", "--rows", "2000"]
+    given = ["--horizons", "1w,3m", "--estimators", "linear,xgboost", "--trials", "1", "--rows", "2000"]
     kept: list[Evaluation] = []
     original = command.evaluated
 
@@ -83,10 +83,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setenv("AFTERBELL_THREADS", "1")
+        patch.setenv("AFTERBELL_HISTORY_START", "2010-01-04")
         patch.setattr(command, "evaluated", evaluated)
         settings.cache_clear()
         assert command.main([*given, "--costs-bps", str(COSTS), "--out", str(out)]) == 0
-    return Run(kept[0], out.read_text(encoding="utf-8"), printed.getvalue())
+    text = out.read_text(encoding="utf-8")
+    return Run(kept[0], text, Page(text), printed.getvalue())
 
 
 def frames(run: Run) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
@@ -129,23 +131,22 @@ REFERENCES: dict[str, Callable[[pd.DataFrame], float]] = {
 
 
 def test_every_entrant_has_every_number(run: Run) -> None:
-    page = Page(run.page)
-    expected = {(target, name, each.name) for target in ("1d", "20d") for name in ENTRANTS for each in MEASURES}
-    assert set(page.cells) == expected
-    assert run.evaluation.left_out == {}
-    assert [len(contest.searched) for contest in run.evaluation.contests] == [2, 2]
+    assert set(run.page.cells) == {("5d", name, each.name) for name in ENTRANTS for each in MEASURES}
+    assert [len(contest.searched) for contest in run.evaluation.contests] == [2]
+    [(name, why)] = run.evaluation.left_out.items()
+    assert name == "60d"
+    assert "Give a longer history" in why
+    assert escape(f"60d is left out: {why}") in run.text
 
 
 @pytest.mark.parametrize("measure", list(REFERENCES))
 def test_the_page_shows_what_others_compute_from_the_forecasts(run: Run, measure: str) -> None:
-    page = Page(run.page)
     for target, _, name, oof in frames(run):
-        found = shown(page, target, name, measure)
+        found = shown(run.page, target, name, measure)
         assert found == pytest.approx(REFERENCES[measure](oof), abs=rounding(measure)), (target, name)
 
 
 def test_the_rank_ic_is_the_mean_of_spearmans_correlations(run: Run) -> None:
-    page = Page(run.page)
     for target, _, name, oof in frames(run):
         if name not in {"linear", "momentum"}:
             continue
@@ -153,12 +154,11 @@ def test_the_rank_ic_is_the_mean_of_spearmans_correlations(run: Run) -> None:
         for _, day in oof.groupby("ts"):
             value, expected = day["value"].to_numpy(), day["expected"].to_numpy()
             found.append(float(spearmanr(value, expected)[0]) if np.ptp(expected) else 0.0)
-        assert shown(page, target, name, "rank_ic") == pytest.approx(np.mean(found), abs=rounding("rank_ic"))
+        assert shown(run.page, target, name, "rank_ic") == pytest.approx(np.mean(found), abs=rounding("rank_ic"))
 
 
 def test_the_portfolio_of_five_symbols_by_hand(run: Run) -> None:
     """A tenth of five symbols is one: the best against the worst, wherever no two are expected alike."""
-    page = Page(run.page)
     for target, horizon, name, oof in frames(run):
         if name != "linear":
             continue
@@ -181,15 +181,14 @@ def test_the_portfolio_of_five_symbols_by_hand(run: Run) -> None:
         drawdown = max(1 - now / max(wealth[: at + 1]) for at, now in enumerate(wealth))
         by_hand = {"gross": np.mean(gross), "net": np.mean(net), "net_sharpe": sharpe, "net_drawdown": drawdown}
         for measure, number in by_hand.items():
-            assert shown(page, target, name, measure) == pytest.approx(number, abs=rounding(measure)), measure
+            assert shown(run.page, target, name, measure) == pytest.approx(number, abs=rounding(measure)), measure
 
 
 def test_the_page_needs_nothing_but_itself(run: Run) -> None:
-    page = Page(run.page)
-    assert page.fetched == []
-    assert "http" not in re.sub(r'src="data:[^"]+"', "", run.page)
-    assert len(page.images) == 8
-    for image in page.images:
+    assert run.page.fetched == []
+    assert "http" not in re.sub(r'src="data:[^"]+"', "", run.text)
+    assert len(run.page.images) == 4
+    for image in run.page.images:
         kind, _, data = image.partition(",")
         assert kind == "data:image/svg+xml;base64"
         svg = base64.b64decode(data).decode()
@@ -200,23 +199,12 @@ def test_the_page_needs_nothing_but_itself(run: Run) -> None:
 def test_it_tells_how_far_it_is_and_ends_with_the_table_and_the_page(run: Run) -> None:
     lines = run.printed.splitlines()
     assert re.fullmatch(r"\[1/11, \d+ s\] ingest: begins", lines[0])
-    assert any(re.match(r"\[11/11, \d+ s\] 20d ensembles: begins", line) for line in lines)
+    assert any(re.match(r"\[7/11, \d+ s\] 5d ensembles: begins", line) for line in lines)
     assert lines[-1].endswith("/deep/page.html")
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
-    assert [row[:2] for row in rows[2:]] == [[target, name] for target in ("1d", "20d") for name in ENTRANTS]
-    page = Page(run.page)
+    assert [row[:2] for row in rows[2:]] == [["5d", name] for name in ENTRANTS]
     for row in rows[2:]:
-        assert row[rows[0].index("rank IC")].split(" ± ")[0] == page.cells[row[0], row[1], "rank_ic"]
-
-
-def test_a_horizon_for_which_the_history_is_too_short_is_an_error_when_there_is_no_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(tmp_path, invented(("AAA", "BBB", "CCC"), date(2013, 1, 2), date(2013, 12, 31)))
-    out = tmp_path / "page.html"
-    given = [str(tmp_path), "--horizons", "60d", "--estimators", "linear", "--out", str(out)]
-    assert command.main(given) == 2
-    assert "60d" in capsys.readouterr().err
+        assert row[rows[0].index("rank IC")].split(" ± ")[0] == run.page.cells[row[0], row[1], "rank_ic"]
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
