@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.domain import Target
 from ml.errors import AfterbellError, SettingsError, TrainingError
 from ml.estimators.registry import estimator_class
 from ml.evaluation import contest, report
@@ -90,21 +89,8 @@ def evaluated(asked: argparse.Namespace, command: str) -> Evaluation:
         store = Store(fresh.store)
         features = material.rows(store, parts, night["snapshot"])
         facts = _facts(config, parts, features, night, data, command, asked.costs_bps)
-        contests: list[Contest] = []
-        left_out: dict[str, str] = {}
-        for target in parts.domain.targets:
-            try:
-                contests.append(_contest(config, parts, store, features, target, night["snapshot"], telling))
-            except TrainingError as error:
-                telling.line(f"{target.name} is left out: {error}")
-                left_out[target.name] = str(error)
-    if not contests:
-        raise TrainingError(
-            "; ".join(f"{name}: {why}" for name, why in left_out.items()),
-            "a history that carries at least one horizon",
-            "Give a longer history or shorter horizons",
-        )
-    return Evaluation(facts, tuple(contests), left_out, asked.costs_bps)
+        contests, left_out = _contests(config, parts, store, features, night["snapshot"], telling)
+    return Evaluation(facts, contests, left_out, asked.costs_bps)
 
 
 def _labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, str]:
@@ -117,12 +103,28 @@ def _labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, st
     return fresh.step("labels")
 
 
-def _contest(
-    config: Settings, parts: Parts, store: Store, features: Dataset, target: Target, snapshot: str, telling: _Telling
-) -> Contest:
-    rows = material.labelled(store, features, target, snapshot)
-    draft = learn.recipe(config, parts, target, (Member(BASELINES[0], {}),))
-    return contest.held(config, target, draft, rows.dataset, rows.folds, Said(telling.begin, telling.line))
+def _contests(
+    config: Settings, parts: Parts, store: Store, features: Dataset, snapshot: str, telling: _Telling
+) -> tuple[tuple[Contest, ...], dict[str, str]]:
+    """Those that the history carries, and why it does not carry the others; TrainingError when it carries none."""
+    found: list[Contest] = []
+    left_out: dict[str, str] = {}
+    for target in parts.domain.targets:
+        draft = learn.recipe(config, parts, target, (Member(BASELINES[0], {}),))
+        try:
+            rows = material.labelled(store, features, target, snapshot)
+            told = Said(telling.begin, telling.line)
+            found.append(contest.held(config, target, draft, rows.dataset, rows.folds, told))
+        except TrainingError as error:
+            telling.line(f"{target.name} is left out: {error}")
+            left_out[target.name] = str(error)
+    if not found:
+        raise TrainingError(
+            "; ".join(f"{name} left out: {why}" for name, why in left_out.items()),
+            "a history that carries at least one horizon",
+            "Give a longer history or shorter horizons",
+        )
+    return tuple(found), left_out
 
 
 def _facts(

@@ -26,10 +26,16 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from ml.errors import TrainingError
 from ml.evaluation import __main__ as command
 from ml.evaluation.measures import MEASURES
 from ml.evaluation.report import Evaluation
+from ml.frames import LABELS
+from ml.io.store import Store
 from ml.settings import settings
+from ml.steps import domains, keep
+from tests.study.datasets import simulate
+from tests.study.returns import Plant
 
 COSTS = 10
 ENTRANTS = ["climatology", "momentum", "linear", "xgboost", "vote", "weighted", "stack", "meta", "chosen"]
@@ -162,21 +168,21 @@ def test_the_portfolio_of_five_symbols_by_hand(run: Run) -> None:
     for target, horizon, name, oof in frames(run):
         if name != "linear":
             continue
-        wide = oof.pivot_table(index="ts", columns="entity", values=["value", "expected"])
+        value, expected = (
+            oof.pivot_table(index="ts", columns="entity", values=column) for column in ("value", "expected")
+        )
         assert oof.groupby("ts")["expected"].nunique().eq(oof.groupby("ts").size()).all()
-        best, worst = wide["expected"].idxmax(axis=1), wide["expected"].idxmin(axis=1)
-        gross, held, net, booked = [], [], [], 1.0
-        wealth = [1.0]
-        for day in wide.index:
-            values = wide["value"].loc[day]
-            gross.append(values[best[day]] - values[worst[day]])
-            held.append({best[day]: 1.0, worst[day]: -1.0})
+        gross, net, wealth = [], [], [1.0]
+        held: list[dict[int, float]] = []
+        for came, said in zip(value.to_numpy(), expected.to_numpy(), strict=True):
+            best, worst = int(np.nanargmax(said)), int(np.nanargmin(said))
+            gross.append(came[best] - came[worst])
+            held.append({best: 1.0, worst: -1.0})
             before = held[-1 - horizon] if len(held) > horizon else {}
-            traded = sum(abs(held[-1].get(s, 0.0) - before.get(s, 0.0)) for s in wide["value"].columns)
+            traded = sum(abs(held[-1].get(symbol, 0.0) - before.get(symbol, 0.0)) for symbol in range(5))
             net.append(gross[-1] - traded * COSTS / 10_000)
-            booked *= 1 + net[-1] / horizon
-            wealth.append(booked)
-        years = (wide.index[-1] - wide.index[0]).days / 365.25
+            wealth.append(wealth[-1] * (1 + net[-1] / horizon))
+        years = (value.index[-1] - value.index[0]).days / 365.25
         sharpe = np.mean(net) / np.std(net, ddof=1) * np.sqrt((len(net) - 1) / years / horizon)
         drawdown = max(1 - now / max(wealth[: at + 1]) for at, now in enumerate(wealth))
         by_hand = {"gross": np.mean(gross), "net": np.mean(net), "net_sharpe": sharpe, "net_drawdown": drawdown}
@@ -205,6 +211,20 @@ def test_it_tells_how_far_it_is_and_ends_with_the_table_and_the_page(run: Run) -
     assert [row[:2] for row in rows[2:]] == [["5d", name] for name in ENTRANTS]
     for row in rows[2:]:
         assert row[rows[0].index("rank IC")].split(" ± ")[0] == run.page.cells[row[0], row[1], "rank_ic"]
+
+
+def test_a_history_that_carries_no_horizon_is_an_error_that_says_so_of_each(tmp_path: Path) -> None:
+    rows, store = simulate(Plant(0.0), seed=1, dates=300).dataset, Store(tmp_path)
+    config = settings().model_copy(update={"horizons": ("20d", "60d"), "estimators": ("linear",)})
+    parts = domains.parts("equity", config)
+    for target in parts.domain.targets:
+        ts, matures_at = (pd.DatetimeIndex(at).tz_localize("UTC") for at in (rows.ts, rows.matures_at))
+        known = {"entity": rows.entity, "ts": ts, "matures_at": matures_at, "value": rows.value}
+        frame = LABELS.cast(pd.DataFrame({**known, "target": target.name}))
+        store.put(keep.labels(target, "snapshot"), frame, {})
+    told = command._Telling(1)
+    with pytest.raises(TrainingError, match=r"20d left out: .*300 dates.*60d left out: .*300 dates"):
+        command._contests(config, parts, store, rows, "snapshot", told)
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
