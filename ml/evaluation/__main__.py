@@ -6,8 +6,10 @@ Uses a throwaway Postgres and store; nothing of the running stack is touched. Wi
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,8 +41,8 @@ PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, write the page and print the table; 2 with one clear line when it could not."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    asked = parser().parse_args(given)
     try:
+        asked = parser().parse_args(given)
         out = _place(asked.out or settings().home / "evaluation.html")
         evaluation = evaluated(asked, shlex.join(given))
         found = report.judged(evaluation)
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--trials", type=_positive, help="of a boosted model; default: AFTERBELL_TRIALS")
     top.add_argument("--seconds", type=_positive, default=config.search_seconds, help="of a search, at most")
     top.add_argument("--rows", type=_positive, default=config.fit_rows, help="of a fit, drawn from all train rows")
-    top.add_argument("--costs-bps", type=float, default=COSTS_BPS, help="basis points of everything traded")
+    top.add_argument("--costs-bps", type=_costs, default=COSTS_BPS, help="basis points of everything traded")
     top.add_argument("--out", type=Path, help="the page; default: evaluation.html in AFTERBELL_HOME")
     return top
 
@@ -196,6 +198,13 @@ def _estimators(text: str) -> tuple[str, ...]:
     return tuple(estimator_class(name).name for name in _listed(text) if name not in BASELINES)
 
 
+def _costs(text: str) -> float:
+    costs = float(text)
+    if not 0 <= costs < math.inf:
+        raise ValueError(text)
+    return costs
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -204,4 +213,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    # So that whoever ends it, ends its Postgres as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

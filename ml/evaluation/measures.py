@@ -23,6 +23,8 @@ from ml.lifecycle.significance import ewc_test, nominal_level
 DAYS_PER_YEAR = 365.25
 
 Verdict = Literal["better", "worse", ""]
+Parts = pd.Series | float
+"""A number by date, or as a whole where it has no parts."""
 
 
 class Sheet:
@@ -177,9 +179,6 @@ def table(sheets: Mapping[str, Sheet], baselines: tuple[str, ...]) -> dict[str, 
             for measure in MEASURES
         }
     return found
-
-
-Parts = pd.Series | float
 
 
 def _cell(measure: Measure, own: Parts, baselines: Mapping[str, Parts], horizon: int) -> Cell:

@@ -232,3 +232,24 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
 ) -> None:
     assert command.main(["--out", str(tmp_path)]) == 2
     assert "Give another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--estimators", "xgbost"], "estimator 'xgbost'"),
+        (["--horizons", "2d"], "the horizons ['2d']"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_told_with_those_that_do(
+    given: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([*given, "--out", str(tmp_path / "page.html")]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [["--costs-bps", "-1"], ["--costs-bps", "nan"], ["--trials", "0"]])
+def test_numbers_that_mean_nothing_are_refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(given)
+    assert f"argument {given[0]}: invalid" in capsys.readouterr().err
