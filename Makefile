@@ -19,7 +19,7 @@ KERNELS := $(VENV)/.kernels
 RIVALS := .rivals
 
 .NOTPARALLEL:
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night features study browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night evaluate features study browser lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -80,6 +80,9 @@ rivals: $(DEV) $(RIVALS)/.installed ## time the features beside other libraries'
 
 night: $(DEV) $(KERNELS) ## time and weigh each step of a night over your own bars (data=FOLDER), beside the stack
 	@$(PYTHON) -m tests.bench.night $(data)
+
+evaluate: $(RUN) $(KERNELS) ## all estimators and ensembles over your own bars, as one page (data=FOLDER options="--horizons 5d")
+	@$(PYTHON) -m ml.evaluation $(data) $(options)
 
 study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill)
 	@$(PYTHON) -m tests.study.$(or $(name),adjustment) $(data)

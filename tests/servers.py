@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from ml.io.migrations import migrate
 from ml.stack import mlflow
 from ml.stack.ports import LOOPBACK, free_port
-from ml.stack.postgres import PostgresServer, settle
-from ml.stack.roles import AIRFLOW, MLFLOW, READER, WAREHOUSE, make_database, make_roles
+from ml.stack.postgres import PostgresServer
+from ml.stack.roles import MLFLOW, make_database
+from ml.stack.throwaway import CARELESS, WarehouseAddress, addresses, migrated, postgres_server
 from ml.stack.waiting import wait_until
 
-# A server that may lose everything with the machine: two to three times faster.
-CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-
-
-@dataclass(frozen=True)
-class WarehouseAddress:
-    """One migrated database: the product's own address and the reader's."""
-
-    dsn: str
-    reader_dsn: str
-
-
-@contextmanager
-def postgres_server(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
-    """A Postgres with the roles of the stack (each password is the role's name), gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="ab-"))
-    server = PostgresServer(settle(home / "postgres"), free_port(), "superuser", settings)
-    try:
-        server.create()
-        server.start()
-        make_roles(server, {role: role for role in (AIRFLOW, MLFLOW, WAREHOUSE, READER)})
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(home)
-
-
-def migrated(server: PostgresServer, database: str) -> WarehouseAddress:
-    """A database of the product's own, with all migrations and views."""
-    make_database(server, database, WAREHOUSE)
-    migrate(server.dsn(database, WAREHOUSE, WAREHOUSE))
-    return addresses(server, database)
-
-
-def addresses(server: PostgresServer, database: str) -> WarehouseAddress:
-    """How the product and its readers reach a database."""
-    return WarehouseAddress(server.dsn(database, WAREHOUSE, WAREHOUSE), server.dsn(database, READER, READER))
+__all__ = [
+    "CARELESS",
+    "WarehouseAddress",
+    "addresses",
+    "migrated",
+    "mlflow_database",
+    "mlflow_server_on",
+    "postgres_server",
+]
 
 
 def mlflow_database(server: PostgresServer) -> str:

@@ -25,6 +25,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "io": FOUNDATION,
     "steps": FOUNDATION | {"lifecycle", "estimators", "equity", "io"},
     "stack": FOUNDATION | {"io"},
+    "evaluation": FOUNDATION | {"lifecycle", "estimators", "equity", "io", "steps", "stack"},
     "__main__": FOUNDATION | {"steps", "io"},
     "plugins": FOUNDATION | {"steps", "io", "equity"},  # the pages read by ml.io, the timetable asks for sessions
     "dags": FOUNDATION | {"steps", "plugins"},

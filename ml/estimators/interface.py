@@ -47,6 +47,11 @@ class Estimator(ABC):
     trial_share: ClassVar[float] = 1.0
     """How many trials it gets for each trial of a boosted model, because its own cost more (or less)."""
 
+    @classmethod
+    def own_trials(cls, trials: int) -> int:
+        """How many trials its cost allows where a boosted model gets `trials`, at least one."""
+        return max(1, round(trials * cls.trial_share))
+
     @staticmethod
     @abstractmethod
     def space(trial: BaseTrial) -> Params:

@@ -48,7 +48,7 @@ def choose(members: Members, blocks: int = BLOCKS) -> Choice:
     combiners in the order of COMBINERS, for each of them calibrators in the order of CALIBRATORS. One member alone is
     `single`. Too few dates to tell: `weighted`, uncalibrated.
     """
-    pairs = list(product(_combiners(members), CALIBRATORS))
+    pairs = list(product(combiners(members), CALIBRATORS))
     losses, scored = _walk_forward(members, pairs, blocks)
     if scored.sum() < MIN_SCORED_DATES:
         reason = f"{int(scored.sum())} dates are too few to choose by, {MIN_SCORED_DATES} are needed"
@@ -76,7 +76,8 @@ def choose(members: Members, blocks: int = BLOCKS) -> Choice:
     return _choice(members, pairs[chosen], reason, evidence)
 
 
-def _combiners(members: Members) -> list[str]:
+def combiners(members: Members) -> list[str]:
+    """What can make one answer of these members, the simplest first: `single` of one; `meta` where regimes are told."""
     if len(members.names) == 1:
         return ["single"]
     return [kind for kind in COMBINERS if kind != "meta" or members.regime.shape[1]]

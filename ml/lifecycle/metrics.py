@@ -90,10 +90,14 @@ def expected_calibration_error(y: Flags, p: Vector, bins: int = 10) -> float:
     """
     if p.size == 0:
         return float("nan")
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))
-    bin_of = np.searchsorted(edges, p, side="left")
-    gaps = np.bincount(bin_of, weights=np.asarray(y, dtype=np.float64) - p)
+    gaps = np.bincount(calibration_bins(p, bins), weights=np.asarray(y, dtype=np.float64) - p)
     return float(np.abs(gaps).sum() / p.size)
+
+
+def calibration_bins(p: Vector, bins: int = 10) -> npt.NDArray[np.int64]:
+    """(n,) the bin of each probability, from 0 on; bins hold about equally many, and equal p share one."""
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.searchsorted(edges, p, side="left")
 
 
 def per_date_mean(rows: Vector, ts: Dates) -> pd.Series[float]:

@@ -92,7 +92,7 @@ class Asked:
     @property
     def own_trials(self) -> int:
         """As many as this estimator's cost allows, at least one."""
-        return max(1, round(self.trials * estimator_class(self.estimator).trial_share))
+        return estimator_class(self.estimator).own_trials(self.trials)
 
     def key(self, config: Settings, parts: Parts) -> str:
         """The question as a digest. The time budget belongs to it, the clock does not."""

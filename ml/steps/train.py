@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.scratch import scratch
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
-from ml.lifecycle.choice import Choice, choose
+from ml.lifecycle.choice import choose
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.training import Answers, Evidence, blocks, evidence, out_of_fold
+from ml.lifecycle.training import Answers, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
 from ml.steps import domains, learn, material
 from ml.steps.domains import Parts
@@ -149,7 +149,7 @@ def _training(
     seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
     choice = choose(seen.inner.members)
     log.info("%s: %s", target.name, choice.reason)
-    recipe, seen = _finished(draft, choice, seen)
+    recipe, seen = finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
     model = assemble(recipe, fitted, rows.dataset, seen, oof)
@@ -172,13 +172,6 @@ def _training(
         metrics={**record["scores"], **_coverages(model)},
         tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
     )
-
-
-def _finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evidence]:
-    """The recipe with what was chosen, and the evidence of the members that are left in it."""
-    members = tuple(member for member in draft.members if member.estimator in choice.members)
-    recipe = replace(draft, members=members, combiner=choice.combiner, calibrator=choice.calibrator)
-    return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
 def _record(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, pearsonr, spearmanr
-from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from ml.lifecycle import metrics
 
@@ -24,6 +25,7 @@ def test_losses_by_hand() -> None:
 
 def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
     assert metrics.auc(Y, P) == pytest.approx(mannwhitneyu(P[Y], P[~Y]).statistic / (Y.sum() * (~Y).sum()))
+    assert metrics.auc(Y, P) == pytest.approx(roc_auc_score(Y, P))
     pairs = [(rise > fall) + 0.5 * (rise == fall) for rise in P[Y] for fall in P[~Y]]
     assert metrics.auc(Y, P) == pytest.approx(np.mean(pairs))
 
@@ -53,6 +55,13 @@ def test_calibration_error_by_hand_in_two_bins() -> None:
     up = np.array([True, False, True, True])
     # Bins {0.2, 0.4} and {0.6, 0.9}: |1 - 0.6| and |2 - 1.5| over four rows.
     assert metrics.expected_calibration_error(up, np.array([0.2, 0.4, 0.6, 0.9]), bins=2) == pytest.approx(0.9 / 4)
+
+
+def test_calibration_error_agrees_with_scikit_learn_in_bins_of_equal_count() -> None:
+    p = np.random.default_rng(6).permutation(np.linspace(0.05, 0.95, 400))
+    rose, said = calibration_curve(Y, p, n_bins=10, strategy="quantile")
+    assert metrics.expected_calibration_error(Y, p) == pytest.approx(np.abs(rose - said).mean())
+    assert np.bincount(metrics.calibration_bins(p)).tolist() == [40] * 10
 
 
 @given(st.integers(0, 10_000))
