@@ -16,6 +16,7 @@ import pandas as pd
 
 from ml.domain import Night, Target
 from ml.errors import NotRecorded, TrainingError
+from ml.estimators.baselines import Momentum
 from ml.estimators.interface import Estimator
 from ml.estimators.registry import estimator_class
 from ml.frames import session_day
@@ -23,14 +24,14 @@ from ml.io.provenance import code_commit
 from ml.io.registry import RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
+from ml.lifecycle.card import Beside, by_fold, judged
 from ml.lifecycle.choice import Choice, choose
 from ml.lifecycle.dataset import Dataset
-from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.training import Answers, Evidence, blocks, evidence, out_of_fold
+from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import domains, learn, material
+from ml.steps import card, domains, learn, material
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
 from ml.steps.night import Keys, keys, parse
@@ -149,15 +150,31 @@ def _training(
     seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
     choice = choose(seen.inner.members)
     log.info("%s: %s", target.name, choice.reason)
+    beside = _beside(config, parts, draft, rows.dataset, asked, seen)
     recipe, seen = _finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
     model = assemble(recipe, fitted, rows.dataset, seen, oof)
-    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, oof)
+    outer = judged(oof, beside, target)
+    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, outer)
     files, artifacts = folder / "model", folder / "evidence"
     artifacts.mkdir()
     model.save(files)
     oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
+    facts = card.facts(
+        parts,
+        target,
+        record,
+        model,
+        [(each.member, each.trials) for each in learned],
+        choice,
+        rows,
+        outer,
+        by_fold(oof, beside, rows.folds.outer, target),
+        files,
+        _packages(recipe),
+    )
+    card.write(artifacts, facts)
     (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return Training(
         model_name=target.model_name,
@@ -172,6 +189,22 @@ def _training(
         metrics={**record["scores"], **_coverages(model)},
         tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
     )
+
+
+def _beside(
+    config: Settings, parts: Parts, draft: Recipe, dataset: Dataset, asked: list[Block], seen: Evidence
+) -> Beside:
+    """What others say about the candidate's outer rows: each member by itself, and the sign of momentum."""
+    said: dict[str, pd.DataFrame] = {}
+    for member in draft.members:
+        own = replace(seen, members=seen.members.only((member.estimator,)))
+        said[member.estimator] = out_of_fold(alone(draft, member), dataset, own)
+    if parts.momentum_feature is not None:
+        member = Member(Momentum.name, {"feature": parts.feature_names.index(parts.momentum_feature)})
+        recipe = alone(draft, member)
+        answers = ask(recipe, member, dataset, asked, config.threads, log.debug)
+        said[Momentum.name] = out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, {Momentum.name: answers}))
+    return said
 
 
 def _finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evidence]:
@@ -190,7 +223,7 @@ def _record(
     names: list[str],
     learned: list[Learned],
     dataset: Dataset,
-    oof: pd.DataFrame,
+    outer: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The version's row in the warehouse, but for its number and run, as JSON."""
     recipe = model.recipe
@@ -209,11 +242,16 @@ def _record(
         "train_end": _iso(model.trained_until),
         "train_rows": model.n_rows,
         "trials": sum(each.trials for each in learned),
-        "scores": scores(oof),
+        "scores": {**outer["scores"], **_of_momentum(outer["beside"])},
         "left_out": [name for name in names if name not in {each.member.estimator for each in learned}],
         "importance": model.importance(dataset.panel, dataset.known[-IMPORTANCE_ROWS:]),
         "code_commit": code_commit(),
     }
+
+
+def _of_momentum(beside: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The momentum baseline's scores on the same rows, `momentum_log_loss` and so on; none where it cannot run."""
+    return {f"{Momentum.name}_{name}": score for name, score in beside.get(Momentum.name, {}).items()}
 
 
 def _version(registry: Registry, registered: Registered) -> models.ModelVersion:

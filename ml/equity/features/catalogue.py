@@ -17,13 +17,16 @@ from ml.equity.features.declared import (
 from ml.equity.features.feature import Feature, FeatureSet
 from ml.equity.features.groups import CATEGORIES, DAILY
 
-__all__ = ["CATEGORIES", "DEFAULT_SET", "REGIME_FEATURES", "SCALE_FEATURE", "Feature", "FeatureSet"]
+__all__ = ["CATEGORIES", "DEFAULT_SET", "MOMENTUM_FEATURE", "REGIME_FEATURES", "SCALE_FEATURE", "Feature", "FeatureSet"]
 
 SCALE_FEATURE = "vol_cc_20"
 """The feature that intervals are scaled by: one session's standard deviation of log returns."""
 
 REGIME_FEATURES = ("market_vol_20", "market_return_20", "vol_cc_20")
 """What the weights of an ensemble's members may depend on, as far as a set has them."""
+
+MOMENTUM_FEATURE = "log_return_20"
+"""Whose sign the momentum baseline goes by, as far as a set has it: the direction of the last month."""
 
 DEFAULT_SET = FeatureSet(
     DAILY,
