@@ -19,7 +19,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 62rem; m
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #dde3e9; vertical-align: top; }
-td { overflow-wrap: anywhere; } th { font-weight: 600; } p { margin: .4rem 0; } .note { color: #5a6a7a; }
+td { overflow-wrap: break-word; } th { font-weight: 600; } p { margin: .4rem 0; } .note { color: #5a6a7a; }
 img { max-width: 100%; } code { font-size: .9em; }
 """
 
@@ -142,9 +142,11 @@ def _scores(facts: Facts) -> str:
         ),
         _text(
             "The mean difference over dates, ± its standard error, which knows that labels of neighbouring dates "
-            "overlap. Climatology says what share of the training rows rose; momentum sign says what followed after a "
-            "rise, and after a fall."
+            "overlap. Climatology says what share of the training rows rose."
         ),
+        _text(f"Momentum sign says what followed where this was above 0, and where not: {facts['momentum']}.")
+        if facts["momentum"]
+        else "",
     )
 
 
@@ -166,7 +168,7 @@ def _folds(facts: Facts) -> str:
         *("fold", "trained until", "tested", "dates", "rows"),
         *(NAMES[name] for name in shown),
         *(f"{NAMES[name]}: log-loss" for name in rivals),
-        *(f"ahead of {NAMES[name]}" for name in rivals),
+        *(f"ahead of {NAMES[name]} ({UNIT_OF[facts['target']['score']]})" for name in rivals),
     )
     rows = [
         (
@@ -201,7 +203,7 @@ def _calibration(facts: Facts) -> str:
 
 
 def _intervals(facts: Facts) -> str:
-    rows = [(f"{each['stated']:.0%}", f"{each['measured']:.1%}") for each in facts["intervals"]]
+    rows = [(f"{100 * each['stated']:.0f} %", f"{100 * each['measured']:.1f} %") for each in facts["intervals"]]
     return _section(
         "Coverage of the intervals",
         _table(("stated", "measured on later dates"), rows),

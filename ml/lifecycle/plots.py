@@ -72,7 +72,7 @@ def search_history(trials: pd.DataFrame) -> Figure:
     complete = (trials["state"] == "complete").to_numpy()
     _points(axes, trials[complete], INK, "complete")
     _points(axes, trials[~complete & trials["value"].notna()], FAINT, "pruned: mean of the folds it saw")
-    best = trials["value"].where(complete).cummin()
+    best = trials["value"].where(complete).cummin().ffill()
     axes.step(trials["number"] + 1, best, where="post", color=STRONG, label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel("log-loss on inner folds (nats)")

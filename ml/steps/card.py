@@ -20,7 +20,6 @@ from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.model import Model
 from ml.lifecycle.recipe import Member
 from ml.steps.domains import Parts
-from ml.steps.material import Material
 
 CARD = "card.json"
 LAST_ROWS = 1_000
@@ -39,7 +38,7 @@ def facts(
     model: Model,
     searched: Sequence[tuple[Member, int]],
     choice: Choice,
-    rows: Material,
+    dataset: Dataset,
     outer: Mapping[str, Any],
     folds: Sequence[Mapping[str, Any]],
     files: Path,
@@ -54,20 +53,21 @@ def facts(
         **{name: record[name] for name in RECORDED},
         "target": asdict(target),
         "signature": signature(parts.feature_names),
-        "training": _training(model, rows.dataset),
+        "training": _training(model, dataset),
         "members": [
             {**asdict(member), "trials": trials, "serves": member.estimator in choice.members}
             for member, trials in searched
         ],
         "choice": asdict(choice),
         "outer": outer,
+        "momentum": parts.descriptions[parts.momentum_feature] if parts.momentum_feature else None,
         "folds": folds,
         "calibration": card.calibration_curve(model),
         "intervals": card.coverage(model),
         "importance": card.strongest(record["importance"], parts.descriptions),
-        "costs": card.costs(files, rows.dataset),
+        "costs": card.costs(files, dataset),
         "packages": {"python": platform.python_version(), **{name: installed_version(name) for name in packages}},
-        "left_out": _left_out(parts, record["left_out"], searched, choice, rows.dataset),
+        "left_out": _left_out(parts, record["left_out"], searched, choice, dataset),
     }
 
 

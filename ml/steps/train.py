@@ -21,7 +21,7 @@ from ml.estimators.interface import Estimator
 from ml.estimators.registry import estimator_class
 from ml.frames import session_day
 from ml.io.provenance import code_commit
-from ml.io.registry import RECORD, Registered, Registry, Training
+from ml.io.registry import CARD_PAGE, EVIDENCE, RECORD, Registered, Registry, Training
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle.card import Beside, by_fold, judged
@@ -34,6 +34,7 @@ from ml.settings import Settings, settings
 from ml.steps import card, domains, learn, material
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
+from ml.steps.material import Material
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ def run(
     if known is None:
         raise NotRecorded(f"no version for training {question[:16]}", "the one just recorded", "Run train again")
     log.info("%s: version %s of snapshot %s", target.model_name, known["version"], snapshot[:16])
+    log.info("its model card is the artifact %s/%s of the MLflow run %s", EVIDENCE, CARD_PAGE, known["run_id"])
     return keys(night, snapshot=snapshot, horizon=target.name, version=str(known["version"]))
 
 
@@ -145,6 +147,46 @@ def _training(
     folder: Path,
 ) -> Training:
     rows = material.gather(Store(config.store_root), parts, target, snapshot)
+    made = _candidate(config, parts, target, rows, learned)
+    model, recipe = made.model, made.model.recipe
+    outer = judged(made.oof, made.beside, target)
+    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, outer)
+    files, artifacts = folder / "model", folder / EVIDENCE
+    artifacts.mkdir()
+    model.save(files)
+    made.oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
+    (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    searched = [(each.member, each.trials) for each in learned]
+    folds = by_fold(made.oof, made.beside, rows.folds.outer, target)
+    packages = _packages(recipe)
+    facts = card.facts(parts, target, record, model, searched, made.choice, rows.dataset, outer, folds, files, packages)
+    card.write(artifacts, facts)
+    return Training(
+        model_name=target.model_name,
+        training_key=question,
+        run_name=f"{target.model_name} {session_day(night.as_of)}",
+        model_files=files,
+        artifacts=artifacts,
+        feature_names=parts.feature_names,
+        packages=packages,
+        lookback=model.lookback,
+        params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
+        metrics={**record["scores"], **_coverages(model)},
+        tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
+    )
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What was made of what was learned; oof: what it says on outer test rows, beside: what others say on them."""
+
+    choice: Choice
+    model: Model
+    oof: pd.DataFrame
+    beside: Beside
+
+
+def _candidate(config: Settings, parts: Parts, target: Target, rows: Material, learned: list[Learned]) -> _Candidate:
     draft = learn.recipe(config, parts, target, tuple(each.member for each in learned))
     asked = blocks(draft, rows.dataset, rows.folds)
     seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
@@ -154,41 +196,7 @@ def _training(
     recipe, seen = _finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
-    model = assemble(recipe, fitted, rows.dataset, seen, oof)
-    outer = judged(oof, beside, target)
-    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, outer)
-    files, artifacts = folder / "model", folder / "evidence"
-    artifacts.mkdir()
-    model.save(files)
-    oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
-    facts = card.facts(
-        parts,
-        target,
-        record,
-        model,
-        [(each.member, each.trials) for each in learned],
-        choice,
-        rows,
-        outer,
-        by_fold(oof, beside, rows.folds.outer, target),
-        files,
-        _packages(recipe),
-    )
-    card.write(artifacts, facts)
-    (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-    return Training(
-        model_name=target.model_name,
-        training_key=question,
-        run_name=f"{target.model_name} {session_day(night.as_of)}",
-        model_files=files,
-        artifacts=artifacts,
-        feature_names=parts.feature_names,
-        packages=_packages(recipe),
-        lookback=model.lookback,
-        params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
-        metrics={**record["scores"], **_coverages(model)},
-        tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
-    )
+    return _Candidate(choice, assemble(recipe, fitted, rows.dataset, seen, oof), oof, beside)
 
 
 def _beside(

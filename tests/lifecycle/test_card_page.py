@@ -65,6 +65,7 @@ FACTS: dict[str, Any] = {
         ],
     },
     "outer": judged(0.680802, 1200),
+    "momentum": "Return over 20 bars (log_return_20)",
     "folds": [
         {
             **{"fold": fold, "trained_from": "2014-01-02T21:00:00+00:00", "trained_until": f"202{fold}-01-05T21:00"},
@@ -141,7 +142,16 @@ def test_it_is_well_formed_and_shows_the_facts(page: Page) -> None:
         ),
         *("abc123+changes", "python 3.11.9, numpy 2.4.1", "7", '{"max_depth": 3}', '{"l2": 0.5}'),
         *("2014-01-02T21:00:00+00:00 to 2024-04-24T20:00:00+00:00", "0.680802", "0.693147", "0.692500", "-0.002000"),
-        *("+0.012345 ± 0.004321", "0.690000", "2021-01-10 to 2021-06-10", "611", "0.580000", "80%", "79.1%", "94.3%"),
+        *(
+            "+0.012345 ± 0.004321",
+            "0.690000",
+            "2021-01-10 to 2021-06-10",
+            "611",
+            "0.580000",
+            "80 %",
+            "79.1 %",
+            "94.3 %",
+        ),
         *("0.023000", "20", "12.3", "34.5", "250.0", "lstm", "it did not learn", "entity", "p_up", "0.000003"),
     )
     cells = {words.strip() for words in page.words}
@@ -150,6 +160,7 @@ def test_it_is_well_formed_and_shows_the_facts(page: Page) -> None:
     assert "Combiner: stack. Calibrator: platt. Chosen by: log-loss 0.69 over 90 dates." in page.text
     assert "5010 with a known outcome on 501 dates, 11 entities; each member was fitted on 4010 of them" in page.text
     assert "1.23 MB of model files, loaded in 87 ms." in page.text
+    assert "where this was above 0, and where not: Return over 20 bars (log_return_20)." in page.text
     assert "at the latest at the horizon (label: barrier)" in page.text
 
 
@@ -171,13 +182,13 @@ def test_what_people_wrote_is_text(page: Page) -> None:
 
 def test_what_is_not_defined_is_a_dash_and_no_row_is_lost() -> None:
     bare = copy.deepcopy(FACTS)
-    bare["importance"], bare["left_out"], bare["choice"]["evidence"] = [], [], []
+    bare["importance"], bare["left_out"], bare["choice"]["evidence"], bare["momentum"] = [], [], [], None
     for found in (bare["outer"], *bare["folds"]):
         del found["beside"]["momentum"], found["ahead_of"]["momentum"]
         found["scores"] = {"n_rows": 10.0, "n_dates": 1.0}
     page = Page(html(bare))
     assert "No feature moves this model's answers." in page.words
     assert "Nothing that was asked for." in page.words
-    assert "momentum sign" not in page.words
+    assert "omentum sign" not in page.text
     assert page.words.count("this model") == 1
     assert page.words.count("-") > 20
