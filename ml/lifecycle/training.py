@@ -19,6 +19,7 @@ from ml.estimators.interface import Estimator
 from ml.estimators.panel import Codes, Flags, Sample, Vector, rows_of
 from ml.estimators.registry import estimator_class
 from ml.frames import OUT_OF_FOLD
+from ml.lifecycle.choice import Choice
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.ensembles import Members
 from ml.lifecycle.intervals import dispersion, typical
@@ -151,6 +152,13 @@ def evidence(recipe: Recipe, dataset: Dataset, asked: list[Block], said: Mapping
         block=np.concatenate([np.full(block.test.size, block.number) for block in asked]),
         first_outer=sum(not block.outer for block in asked),
     )
+
+
+def finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evidence]:
+    """The recipe with what was chosen, and the evidence of the members that are left in it."""
+    members = tuple(member for member in draft.members if member.estimator in choice.members)
+    recipe = replace(draft, members=members, combiner=choice.combiner, calibrator=choice.calibrator)
+    return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
 def refitted(recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from ml.lifecycle.choice import Choice, choose
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, out_of_fold
+from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
 from ml.steps import card, domains, learn, material
 from ml.steps.domains import Parts
@@ -194,7 +194,7 @@ def _candidate(config: Settings, parts: Parts, target: Target, rows: Material, l
     choice = choose(seen.inner.members)
     log.info("%s: %s", target.name, choice.reason)
     beside = _beside(config, parts, draft, rows.dataset, asked, seen)
-    recipe, seen = _finished(draft, choice, seen)
+    recipe, seen = finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
     return _Candidate(choice, assemble(recipe, fitted, rows.dataset, seen, oof), oof, beside)
@@ -214,13 +214,6 @@ def _beside(
         answers = ask(recipe, member, dataset, asked, config.threads, log.debug)
         said[Momentum.name] = out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, {Momentum.name: answers}))
     return said
-
-
-def _finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evidence]:
-    """The recipe with what was chosen, and the evidence of the members that are left in it."""
-    members = tuple(member for member in draft.members if member.estimator in choice.members)
-    recipe = replace(draft, members=members, combiner=choice.combiner, calibrator=choice.calibrator)
-    return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
 def _record(

@@ -65,7 +65,7 @@ FACTS: dict[str, Any] = {
         ],
     },
     "outer": judged(0.680802, 1200),
-    "momentum": "Return over 20 bars (log_return_20)",
+    "momentum": "Return from 252 to 20 bars ago (momentum_252_20)",
     "folds": [
         {
             **{"fold": fold, "trained_from": "2014-01-02T21:00:00+00:00", "trained_until": f"202{fold}-01-05T21:00"},
@@ -160,7 +160,7 @@ def test_it_is_well_formed_and_shows_the_facts(page: Page) -> None:
     assert "Combiner: stack. Calibrator: platt. Chosen by: log-loss 0.69 over 90 dates." in page.text
     assert "5010 with a known outcome on 501 dates, 11 entities; each member was fitted on 4010 of them" in page.text
     assert "1.23 MB of model files, loaded in 87 ms." in page.text
-    assert "where this was above 0, and where not: Return over 20 bars (log_return_20)." in page.text
+    assert "where this was above 0, and where not: Return from 252 to 20 bars ago (momentum_252_20)." in page.text
     assert "at the latest at the horizon (label: barrier)" in page.text
 
 

@@ -25,8 +25,8 @@ SCALE_FEATURE = "vol_cc_20"
 REGIME_FEATURES = ("market_vol_20", "market_return_20", "vol_cc_20")
 """What the weights of an ensemble's members may depend on, as far as a set has them."""
 
-MOMENTUM_FEATURE = "log_return_20"
-"""Whose sign the momentum baseline goes by, as far as a set has it: the direction of the last month."""
+MOMENTUM_FEATURE = "momentum_252_20"
+"""Whose sign the baseline momentum follows: the return of a year without its last month (Jegadeesh and Titman 1993)."""
 
 DEFAULT_SET = FeatureSet(
     DAILY,

@@ -29,4 +29,4 @@ def test_a_feature_that_nobody_described_is_told_by_its_name() -> None:
 
 def test_the_default_set_has_the_feature_that_momentum_goes_by() -> None:
     momentum = next(feature for feature in DEFAULT_SET.features if feature.name == MOMENTUM_FEATURE)
-    assert momentum.expression == "change(log(close), 20)"
+    assert momentum.expression == "ref(log(close), 20) - ref(log(close), 252)"
