@@ -38,12 +38,17 @@ LOOKBACK = "afterbell.lookback"
 LOADER = "ml.steps.served_model"
 MODEL = "model"
 STUDY = "study"
+EVIDENCE = "evidence"
 RECORD = "record.json"
+CARD_PAGE = "card.html"
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that a training leaves behind in MLflow. `model_files` and `artifacts` are folders."""
+    """All that a training leaves behind in MLflow.
+
+    `model_files` and `artifacts` are folders; RECORD and CARD_PAGE lie in the latter.
+    """
 
     model_name: str
     training_key: str
@@ -104,10 +109,10 @@ class Registry:
         """Log a run with everything in it and register its model as a new version."""
         with self._clear_errors():
             mlflow.set_experiment(training.model_name)
-            with mlflow.start_run(run_name=training.run_name, tags=dict(training.tags)):
+            with mlflow.start_run(run_name=training.run_name, tags=dict(training.tags)) as run:
                 mlflow.log_params(dict(training.params))
                 mlflow.log_metrics(dict(training.metrics))
-                mlflow.log_artifacts(str(training.artifacts), "evidence")
+                mlflow.log_artifacts(str(training.artifacts), EVIDENCE)
                 info = mlflow.pyfunc.log_model(
                     name=MODEL,
                     loader_module=LOADER,
@@ -117,6 +122,7 @@ class Registry:
                 )
             tags = {TRAINING_KEY: training.training_key, LOOKBACK: str(training.lookback)}
             made = mlflow.register_model(info.model_uri, training.model_name, tags=tags)
+            self._client.update_model_version(made.name, made.version, _link_to_card(run))
         return _registered(made)
 
     def study(self, model_name: str, key: str) -> str | None:
@@ -175,13 +181,15 @@ class Registry:
     def evidence(self, run_id: str, name: str) -> pd.DataFrame:
         """A Parquet table that a training left beside its run."""
         with self._clear_errors(), TemporaryDirectory() as folder:
-            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"evidence/{name}", dst_path=folder)
+            path = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=f"{EVIDENCE}/{name}", dst_path=folder
+            )
             return pd.read_parquet(path)
 
     def record(self, run_id: str) -> dict[str, Any]:
         """What a training wrote down about itself, for the case that the warehouse never heard of it."""
         with self._clear_errors():
-            text = mlflow.artifacts.load_text(f"runs:/{run_id}/evidence/{RECORD}")
+            text = mlflow.artifacts.load_text(f"runs:/{run_id}/{EVIDENCE}/{RECORD}")
         return dict(json.loads(text))
 
     @contextmanager
@@ -196,9 +204,22 @@ class Registry:
             ) from error
 
 
+def signature(feature_names: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """What a model with these features asks for and gives, as it will be registered: `name` and `type` of columns."""
+    said = _signature(feature_names)
+    return {"inputs": said.inputs.to_dict(), "outputs": said.outputs.to_dict()}
+
+
 def _studies(model_name: str) -> str:
     """Studies have an experiment of their own: beside the candidates they would only be in the way."""
     return f"{model_name} studies"
+
+
+def _link_to_card(run: mlflow.ActiveRun) -> str:
+    """The description of a version, in Markdown; the address is within MLflow's own pages, wherever they are served."""
+    info = run.info
+    place = f"#/experiments/{info.experiment_id}/runs/{info.run_id}/artifactPath/{EVIDENCE}/{CARD_PAGE}"
+    return f"[Model card]({place})"
 
 
 def _registered(version: ModelVersion) -> Registered:

@@ -227,16 +227,29 @@ def scores(oof: pd.DataFrame) -> dict[str, float]:
     Losses, accuracy and information coefficients are means over dates; auc and calibration error
     describe all rows. A score that is not defined is left out, so every number is finite.
     """
-    y, ts = (oof["value"] > 0).to_numpy(), oof["ts"]
-    value, expected = oof["value"].to_numpy(), oof["expected"].to_numpy()
-    found = {"n_rows": float(len(oof)), "n_dates": float(ts.nunique())}
-    for prefix, column in (("", "p_up"), ("baseline_", "baseline_p_up")):
-        p = oof[column].to_numpy()
-        found[f"{prefix}log_loss"] = float(per_date_mean(log_loss_rows(y, p), ts).mean())
-        found[f"{prefix}brier"] = float(per_date_mean(brier_rows(y, p), ts).mean())
-        found[f"{prefix}accuracy"] = float(per_date_mean(accuracy_rows(y, p), ts).mean())
-        found[f"{prefix}auc"] = auc(y, p)
-        found[f"{prefix}calibration_error"] = expected_calibration_error(y, p)
-    found["ic"] = float(information_coefficient(value, expected, ts).mean())
-    found["rank_ic"] = float(rank_information_coefficient(value, expected, ts).mean())
+    size = {"n_rows": float(len(oof)), "n_dates": float(oof["ts"].nunique())}
+    baseline = _finite(_of_probabilities(oof, "baseline_p_up"))
+    return {**size, **own_scores(oof), **{f"baseline_{name}": score for name, score in baseline.items()}}
+
+
+def own_scores(oof: pd.DataFrame) -> dict[str, float]:
+    """The scores of an OUT_OF_FOLD frame's own forecasts alone, without the baseline's."""
+    value, expected, ts = oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"]
+    ic = float(information_coefficient(value, expected, ts).mean())
+    rank_ic = float(rank_information_coefficient(value, expected, ts).mean())
+    return _finite({**_of_probabilities(oof, "p_up"), "ic": ic, "rank_ic": rank_ic})
+
+
+def _of_probabilities(oof: pd.DataFrame, column: str) -> dict[str, float]:
+    y, p, ts = (oof["value"] > 0).to_numpy(), oof[column].to_numpy(), oof["ts"]
+    return {
+        "log_loss": float(per_date_mean(log_loss_rows(y, p), ts).mean()),
+        "brier": float(per_date_mean(brier_rows(y, p), ts).mean()),
+        "accuracy": float(per_date_mean(accuracy_rows(y, p), ts).mean()),
+        "auc": auc(y, p),
+        "calibration_error": expected_calibration_error(y, p),
+    }
+
+
+def _finite(found: dict[str, float]) -> dict[str, float]:
     return {name: score for name, score in found.items() if np.isfinite(score)}

@@ -169,6 +169,11 @@ def refitted(recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, prog
     return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said))
 
 
+def alone(recipe: Recipe, member: Member) -> Recipe:
+    """One member as a recipe by itself, everything else as in another."""
+    return replace(recipe, members=(member,), combiner="single", calibrator="none", regime_features=())
+
+
 def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence) -> pd.DataFrame:
     """What the recipe says about the outer test rows (OUT_OF_FOLD): per block, a second level that has seen
     only answers whose outcome was known before the block began."""
@@ -204,8 +209,8 @@ def _scale_column(recipe: Recipe, dataset: Dataset, at: Codes) -> Vector:
 
 def _columns(names: tuple[str, ...], recipe: Recipe, dataset: Dataset, at: Codes) -> Vector:
     """(n, len(names)) float64 features of some rows."""
-    positions = [recipe.feature_names.index(name) for name in names]
-    return rows_of(dataset.X, at)[:, positions].astype(np.float64)
+    columns = [rows_of(dataset.X[:, recipe.feature_names.index(name)], at) for name in names]
+    return np.column_stack(columns).astype(np.float64) if columns else np.empty((at.size, 0))
 
 
 def _check_features(recipe: Recipe, dataset: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +11,9 @@ import pandas as pd
 from ml.domain import Domain, Target
 from ml.equity import pricing, sessions
 from ml.equity.domain import equity
-from ml.equity.features.catalogue import REGIME_FEATURES, SCALE_FEATURE
+from ml.equity.features.catalogue import MOMENTUM_FEATURE, REGIME_FEATURES, SCALE_FEATURE
 from ml.equity.features.sets import configured
-from ml.equity.features.words import words
+from ml.equity.features.words import descriptions, words
 from ml.errors import SettingsError
 from ml.settings import Settings, horizon_name, settings
 
@@ -27,7 +27,9 @@ class Parts:
     matures_at: when the outcome of a prediction made at an instant is known.
     due: when the answers of the night after an instant should be out.
     regime_features: what the weights of an ensemble's members may depend on.
+    momentum_feature: whose sign the momentum baseline goes by; None when the night's features lack it.
     finish: adds the domain's own columns to finished predictions, given each entity's price.
+    descriptions: what each feature is in words.
     words: one reason of a prediction (feature, effect, value, share_below) as a sentence.
     """
 
@@ -36,9 +38,11 @@ class Parts:
     feature_set_digest: str
     scale_feature: str
     regime_features: tuple[str, ...]
+    momentum_feature: str | None
     matures_at: Callable[[datetime, Target], datetime]
     due: Callable[[datetime], datetime]
     finish: Callable[[pd.DataFrame, pd.Series[float]], pd.DataFrame]
+    descriptions: Mapping[str, str]
     words: Callable[..., str]
 
 
@@ -88,8 +92,10 @@ def _equity(settings: Settings) -> Parts:
         feature_set.digest,
         SCALE_FEATURE,
         tuple(name for name in REGIME_FEATURES if name in feature_set.names),
+        MOMENTUM_FEATURE if MOMENTUM_FEATURE in feature_set.names else None,
         matures_at,
         due,
         pricing.with_prices,
+        descriptions(feature_set),
         words(feature_set),
     )

@@ -29,7 +29,7 @@ from ml.io.warehouse import Warehouse, models
 from ml.lifecycle import training
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.search import SearchResult, search
+from ml.lifecycle.search import FEWEST_COMPLETE, SearchResult, search
 from ml.lifecycle.training import Answers, ask, blocks, fit_serving
 from ml.settings import Settings, settings
 from ml.steps import domains, material
@@ -39,7 +39,8 @@ from ml.steps.night import Keys, keys, parse
 log = logging.getLogger(__name__)
 
 ANSWERS_TABLE = "answers.parquet"
-TRIALS_TABLE = "trials.parquet"
+TRIALS_TABLE = "trials.csv"
+HISTORY_PLOT, IMPORTANCE_PLOT = "history.png", "parameter_importance.png"
 MEMBER = "member.json"
 FITTED = "estimator"
 
@@ -191,8 +192,28 @@ def _progress(target: Target) -> training.Progress:
 
 def _write(folder: Path, member: Member, answers: Answers, found: SearchResult) -> None:
     pd.DataFrame({"p_up": answers.p_up, "expected": answers.expected}).to_parquet(folder / ANSWERS_TABLE)
-    found.trials.assign(params=found.trials["params"].map(json.dumps)).to_parquet(folder / TRIALS_TABLE)
+    _show(folder, found)
     (folder / MEMBER).write_text(json.dumps({**asdict(member), "trials": len(found.trials), "best": found.best}))
+
+
+def _show(folder: Path, found: SearchResult) -> None:
+    """What MLflow can show of a search: every trial as CSV, and plots."""
+    from ml.lifecycle import plots  # noqa: PLC0415 -- half a second that only a new study needs
+
+    tried = pd.json_normalize(found.trials["params"].tolist()).add_prefix("params.")
+    pd.concat([found.trials.drop(columns="params"), tried], axis=1).to_csv(folder / TRIALS_TABLE, index=False)
+    (folder / HISTORY_PLOT).write_bytes(plots.png(plots.search_history(found.trials)))
+    if found.importance:
+        unit = "share in what set the best quarter of the trials apart"
+        (folder / IMPORTANCE_PLOT).write_bytes(plots.png(plots.bars(list(found.importance.items()), unit)))
+
+
+def _told(found: SearchResult) -> str:
+    """Where the importance of the parameters is shown, or why it is not."""
+    complete = int((found.trials["state"] == "complete").sum())
+    if found.importance:
+        return IMPORTANCE_PLOT
+    return f"not told by {complete} complete trials, at least {FEWEST_COMPLETE} and a parameter to search are needed"
 
 
 def _study(folder: Path, key: str, night: Night, asked: Asked, found: SearchResult, seconds: dict[str, float]) -> Study:
@@ -203,7 +224,11 @@ def _study(folder: Path, key: str, night: Night, asked: Asked, found: SearchResu
         files=folder,
         params={**found.params, "estimator": asked.estimator, "trials": len(found.trials)},
         metrics={"inner_log_loss": found.best, **{f"seconds_{name}": value for name, value in seconds.items()}},
-        tags={"snapshot_digest": asked.snapshot, "as_of": night.as_of.isoformat()},
+        tags={
+            "snapshot_digest": asked.snapshot,
+            "as_of": night.as_of.isoformat(),
+            "parameter_importance": _told(found),
+        },
     )
 
 

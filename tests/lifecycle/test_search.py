@@ -74,6 +74,22 @@ def test_an_exhausted_time_budget_still_completes_one_trial(dataset: Dataset, fo
     assert {**found.params, "rounds": 100} == XGBoost.defaults
 
 
+def test_which_parameters_mattered_is_told_when_enough_trials_are_complete(
+    dataset: Dataset, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = run(dataset, folds, 6)
+    assert found.importance == {}
+    complete = int((found.trials["state"] == "complete").sum())
+    monkeypatch.setattr("ml.lifecycle.search.FEWEST_COMPLETE", complete)
+    again, _ = run(dataset, folds, 6)
+    assert set(again.importance) <= set(XGBoost.defaults)
+    assert len(again.importance) > 1
+    assert sum(again.importance.values()) == pytest.approx(1)
+    assert list(again.importance.values()) == sorted(again.importance.values(), reverse=True)
+    monkeypatch.setattr("ml.lifecycle.search.FEWEST_COMPLETE", complete + 1)
+    assert run(dataset, folds, 6)[0].importance == {}
+
+
 def test_every_trial_stays_inside_the_declared_space(dataset: Dataset, folds: list[Fold]) -> None:
     for params in run(dataset, folds, 6)[0].trials["params"]:
         assert set(params) == set(XGBoost.defaults)
