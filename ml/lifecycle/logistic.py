@@ -86,7 +86,8 @@ def _design(Z: Vector, weight: Vector) -> tuple[Vector, Vector]:
 
 
 def _uncentred(found: Vector, mean: Vector) -> Vector:
-    coefficients: Vector = np.r_[found[0] - mean @ found[1:], found[1:]]
+    slopes = np.maximum(found[1:], 0.0)  # a step to zero may be rounded to just below it
+    coefficients: Vector = np.r_[found[0] - mean @ slopes, slopes]
     return coefficients
 
 

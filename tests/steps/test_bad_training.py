@@ -69,6 +69,7 @@ def test_what_fails_at_one_horizon_is_raised_when_the_others_have_learned(
         with pytest.raises(MemoryError):
             learn.run(**known, estimator="xgboost", horizons=["1d", "5d"], trials=1, worker=0)
     caplog.set_level("INFO")
+    caplog.clear()
     learn.run(**known, estimator="xgboost", horizons=["1d", "5d"], trials=1, worker=0)
     assert "1d xgboost: trial 1/1" in caplog.text
     assert "5d xgboost" not in caplog.text
