@@ -54,9 +54,9 @@ def equity_retrain() -> None:
     @task(doc_md="The estimators of this run: those of the form or of the settings.")
     def estimators(params: dict[str, Any] | None = None) -> list[str]:
         with final_errors():
-            from ml.steps import learn
+            from ml.steps import domains
 
-            return learn.estimators((params or {}).get("estimators"))
+            return domains.estimators((params or {}).get("estimators"))
 
     @task(
         pool=TRAINING_POOL,

@@ -125,7 +125,7 @@ def night(a: argparse.Namespace) -> Any:
     except NoChampion as nobody:
         logging.getLogger(__name__).info("%s", nobody)
     horizons = domains.horizons(known["domain"], None)
-    for estimator in learn.estimators(None):
+    for estimator in domains.estimators(None):
         learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials, worker=0)
     failed: list[TrainingError] = []
     for horizon in horizons:

@@ -38,7 +38,7 @@ LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
 ESTIMATORS = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
 """Those that learn; ml.estimators.registry knows the baselines besides."""
 
-TRIALS, SAMPLE_TRIALS = 30, 3
+TRIALS, SAMPLE_TRIALS = 30, 1
 
 
 class Settings(BaseSettings):
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
 
     @property
     def own_trials(self) -> int:
-        """Trials per boosted model and horizon. Of the sample few: it shows a night, and should not take an hour."""
+        """Trials per boosted model and horizon. Of the sample one: it shows a night in five minutes."""
         return self.trials or (SAMPLE_TRIALS if self.provider == "sample" else TRIALS)
 
     @property

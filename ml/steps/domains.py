@@ -15,7 +15,7 @@ from ml.equity.features.catalogue import MOMENTUM_FEATURE, REGIME_FEATURES, SCAL
 from ml.equity.features.sets import configured
 from ml.equity.features.words import descriptions, words
 from ml.errors import SettingsError
-from ml.settings import Settings, horizon_name, settings
+from ml.settings import ESTIMATORS, Settings, horizon_name, settings
 
 GRACE = timedelta(hours=6)
 
@@ -73,6 +73,15 @@ def horizons(name: str, asked: list[str] | None) -> list[str]:
     named = dict.fromkeys(horizon_name(typed) for typed in asked or [])
     names = list(named) or [t.name for t in parts(name, config).domain.targets]
     return [target(name, horizon, config).name for horizon in names]
+
+
+def estimators(asked: list[str] | None) -> list[str]:
+    """The estimators that are to learn: those asked for, or those of the settings. SettingsError for a strange one."""
+    names = list(asked or settings().estimators)
+    strange = [name for name in names if name not in ESTIMATORS]
+    if strange:
+        raise SettingsError(f"estimator {strange[0]!r}", f"one of {', '.join(ESTIMATORS)}", "Correct the name")
+    return names
 
 
 def _equity(settings: Settings) -> Parts:

@@ -45,11 +45,6 @@ MEMBER = "member.json"
 FITTED = "estimator"
 
 
-def estimators(asked: list[str] | None) -> list[str]:
-    """The estimators that are to learn: those asked for, or those of the settings. RegistryError for a strange one."""
-    return [estimator_class(name).name for name in asked or settings().estimators]
-
-
 def run(
     domain: str,
     as_of: str,

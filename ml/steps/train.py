@@ -74,7 +74,7 @@ def run(
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
-    names = learn.estimators(estimators)
+    names = domains.estimators(estimators)
     runs = _runs(
         config, parts, registry, [Asked(target, snapshot, name, trials or config.own_trials) for name in names]
     )
