@@ -27,7 +27,7 @@ from tests.servers import (
     mlflow_server_on,
     postgres_server,
 )
-from tests.sql.seed import story
+from tests.sql.story import story
 
 TEMPLATE = "afterbell_template"
 # Two workers on two cores: threads that spin while they wait would take the cores from those that work.
@@ -107,7 +107,7 @@ def reader_dsn(warehouse: WarehouseAddress) -> str:
 
 @pytest.fixture(scope="session")
 def told(new_warehouse: Callable[[], WarehouseAddress]) -> WarehouseAddress:
-    """A warehouse that holds the story of tests/sql/seed.py, a row in every view; its tests only read it."""
+    """A warehouse that holds the story of tests/sql/story.py, a row in every view; its tests only read it."""
     warehouse = new_warehouse()
     with closing(psycopg2.connect(warehouse.dsn)) as writer, writer:
         story(writer)

@@ -96,7 +96,7 @@ def test_the_python_example_runs(told: WarehouseAddress, monkeypatch: pytest.Mon
     assert len(names["latest"]) == 6
 
 
-# The answers below were worked out by hand from tests/sql/seed.py.
+# The answers below were worked out by hand from tests/sql/story.py.
 
 
 def test_strongest_calls_leave_out_unproven_models(reader: Connection) -> None:

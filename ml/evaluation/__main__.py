@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from ml.domain import Target
 from ml.errors import AfterbellError, SettingsError, TrainingError
 from ml.estimators.registry import estimator_class
 from ml.evaluation import contest, report
@@ -29,6 +30,7 @@ from ml.settings import ESTIMATORS, Settings, horizon_name, settings
 from ml.stack.throwaway import Installation, installation
 from ml.steps import domains, learn, material
 from ml.steps.domains import Parts
+from ml.steps.material import Material
 
 DOMAIN = "equity"
 STEPS = ("ingest", "validate", "features and labels")
@@ -112,11 +114,9 @@ def _contests(
     found: list[Contest] = []
     left_out: dict[str, str] = {}
     for target in parts.domain.targets:
-        draft = learn.recipe(config, parts, target, (Member(BASELINES[0], {}),))
         try:
             rows = material.labelled(store, features, target, snapshot)
-            told = Said(telling.begin, telling.line)
-            found.append(contest.held(config, target, draft, rows.dataset, rows.folds, told))
+            found.append(_held(config, parts, target, rows, telling))
         except TrainingError as error:
             telling.line(f"{target.name} is left out: {error}")
             left_out[target.name] = str(error)
@@ -127,6 +127,12 @@ def _contests(
             "Give a longer history or shorter horizons",
         )
     return tuple(found), left_out
+
+
+def _held(config: Settings, parts: Parts, target: Target, rows: Material, telling: _Telling) -> Contest:
+    draft = learn.recipe(config, parts, target, (Member(BASELINES[0], {}),))
+    told = Said(telling.begin, telling.line)
+    return contest.held(config, target, draft, parts.momentum_feature, rows.dataset, rows.folds, told)
 
 
 def _facts(

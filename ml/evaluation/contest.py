@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ml.domain import Target
-from ml.equity.features.catalogue import MOMENTUM_FEATURE
 from ml.errors import TrainingError
 from ml.estimators.baselines import Climatology, Momentum
 from ml.estimators.interface import Params
@@ -77,14 +76,18 @@ class Said:
     line: Progress
 
 
-def held(config: Settings, target: Target, draft: Recipe, dataset: Dataset, folds: Nested, said: Said) -> Contest:
-    """The contest of one target. draft: a recipe with the features, the seed and the rows of a fit, whoever its member.
+def held(
+    config: Settings, target: Target, draft: Recipe, momentum: str | None, dataset: Dataset, folds: Nested, said: Said
+) -> Contest:
+    """The contest of one target.
 
+    draft: a recipe with the features, the seed and the rows of a fit, whoever its member. momentum: the feature whose
+    sign that baseline goes by; without one it is left out.
     An estimator that fails is left out. TrainingError when all of them do.
     """
     said.begin(f"{target.name} baselines")
     left_out: dict[str, str] = {}
-    entrants = list(_baselines(config, draft, dataset, folds, said.line, left_out))
+    entrants = list(_baselines(config, draft, momentum, dataset, folds, said.line, left_out))
     asked = blocks(draft, dataset, folds)
     members: list[Member] = []
     answers: dict[str, Answers] = {}
@@ -112,14 +115,20 @@ def held(config: Settings, target: Target, draft: Recipe, dataset: Dataset, fold
 
 
 def _baselines(
-    config: Settings, draft: Recipe, dataset: Dataset, folds: Nested, tell: Progress, left_out: dict[str, str]
+    config: Settings,
+    draft: Recipe,
+    momentum: str | None,
+    dataset: Dataset,
+    folds: Nested,
+    tell: Progress,
+    left_out: dict[str, str],
 ) -> Iterator[Entrant]:
     """Of all train rows, as the gate's climatology is."""
     params: dict[str, dict[str, int]] = {Climatology.name: {}}
-    if MOMENTUM_FEATURE in draft.feature_names:
-        params[Momentum.name] = {"feature": draft.feature_names.index(MOMENTUM_FEATURE)}
+    if momentum is None:
+        left_out[Momentum.name] = "the feature set lacks the feature whose sign it goes by"
     else:
-        left_out[Momentum.name] = f"no feature {MOMENTUM_FEATURE} in the set"
+        params[Momentum.name] = {"feature": draft.feature_names.index(momentum)}
     for name, own in params.items():
         recipe = replace(draft, members=(Member(name, own),), most_rows=None)
         yield Entrant(name, "baseline", refitted(recipe, dataset, folds, config.threads, tell))

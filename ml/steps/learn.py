@@ -70,9 +70,10 @@ def run(
     if new:
         features = material.rows(Store(config.store_root), parts, snapshot)
         failed = _one_by_one(new, lambda asked: _learn(config, parts, night, asked, features, registry, worker))
-        unusable = all(isinstance(error, TrainingError) for error in failed)
-        if failed and (not unusable or len(failed) == len(questions)):
-            raise next((error for error in failed if not isinstance(error, TrainingError)), failed[0])
+        # What trying again may help against is raised first.
+        for error in sorted(failed, key=lambda error: isinstance(error, TrainingError)):
+            if len(failed) == len(questions) or not isinstance(error, TrainingError):
+                raise error
     return keys(night, snapshot=snapshot, estimator=estimator)
 
 

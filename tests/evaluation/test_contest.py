@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from ml.domain import Target
-from ml.equity.features.catalogue import MOMENTUM_FEATURE
 from ml.errors import TrainingError
 from ml.estimators.linear import Linear
 from ml.evaluation.contest import Contest, Said, held, rounds
@@ -38,12 +37,10 @@ def draft(features: tuple[str, ...]) -> Recipe:
 
 
 def contest(own: Settings, said: Said | None = None, momentum: str | None = None) -> Contest:
-    """momentum: the feature that is taken for MOMENTUM_FEATURE."""
-    names = tuple(MOMENTUM_FEATURE if name == momentum else name for name in PLANTED.dataset.feature_names)
-    dataset = replace(PLANTED.dataset, feature_names=names)
+    dataset = PLANTED.dataset
     plan = SplitPlan(embargo=1, outer_folds=2, outer_dates=100, inner_folds=1, inner_dates=100)
     folds = nested(dataset.dates, dataset.date_maturities, plan)
-    return held(own, TARGET, draft(names), dataset, folds, said or Said(silent, silent))
+    return held(own, TARGET, draft(dataset.feature_names), momentum, dataset, folds, said or Said(silent, silent))
 
 
 def fail(*_: Any) -> Any:
@@ -83,7 +80,7 @@ def test_who_fails_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) 
     assert [entrant.name for entrant in found.entrants] == ["climatology", "xgboost", "chosen"]
     assert found.left_out == {
         "linear": "MemoryError: no room",
-        "momentum": f"no feature {MOMENTUM_FEATURE} in the set",
+        "momentum": "the feature set lacks the feature whose sign it goes by",
     }
 
 

@@ -16,25 +16,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pandas as pd
 import pytest
-from adbc_driver_postgresql import dbapi
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ml.domain import Night
-from ml.equity import sessions, suites
-from ml.equity.checks import actions, context, night, presence, rows
-from ml.equity.suites import Outcome, Rule
+from ml.equity import sessions
 from ml.errors import SuiteFailed, WarehouseUnavailable
 from ml.io.market_data import Request
 from ml.io.store import frame_digest
@@ -47,6 +43,7 @@ from ml.steps.night import parse
 from tests.servers import WarehouseAddress
 from tests.steps import vendor
 from tests.steps.doom import counted, doomed, dying, losing
+from tests.steps.shortcuts import lent_connections, remembered, unchecked
 from tests.steps.tables import tables
 from tests.steps.vendor import CALENDAR, COMPANIES, DAYS, HEIR, Belief, Source
 
@@ -120,73 +117,6 @@ def carry_out(first: int, last: int, kind: str, tickers: tuple[str, ...], attemp
         request = Request(DAYS[first], DAYS[last], tickers)
         landed = ingest.land(settings(), kind, sessions.close_of(CALENDAR, DAYS[last]), request, attempt)
     return parse(**validate.run(landed["ingest_id"]))
-
-
-@contextmanager
-def unchecked() -> Iterator[None]:
-    """Inside, Great Expectations finds nothing, and is not asked."""
-
-    def nothing(suite: str, frame: pd.DataFrame, rules: list[Rule]) -> list[Outcome]:
-        del suite, frame
-        return [Outcome(rule, True, np.empty(0, dtype=np.int64)) for rule in rules]
-
-    with _asking(nothing):
-        yield
-
-
-@contextmanager
-def remembered() -> Iterator[None]:
-    """Inside, what Great Expectations said of some rows is not asked again of the very same rows."""
-    said: dict[tuple[str, str, str], list[Outcome]] = {}
-
-    def ask(suite: str, frame: pd.DataFrame, rules: list[Rule]) -> list[Outcome]:
-        key = (suite, frame_digest(frame), repr(rules))
-        if key not in said:
-            said[key] = in_earnest(suite, frame, rules)
-        return said[key]
-
-    in_earnest = suites.run
-    with _asking(ask):
-        yield
-
-
-@contextmanager
-def _asking(run: Callable[..., list[Outcome]]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for checks in (actions, context, night, presence, rows):
-            patch.setattr(checks, "run", run)
-        yield
-
-
-class Lent:
-    """A connection for reading at full speed that stays open: to open one costs more than what these stories ask."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def cursor(self) -> Any:
-        return self._connection.cursor()
-
-    def close(self) -> None:
-        self._connection.rollback()
-
-
-@contextmanager
-def lent_connections() -> Iterator[None]:
-    """Inside, there is one such connection to each warehouse."""
-    opened: dict[str, Any] = {}
-    connect = dbapi.connect
-
-    def lend(dsn: str) -> Lent:
-        if dsn not in opened:
-            opened[dsn] = connect(dsn)
-        return Lent(opened[dsn])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dbapi, "connect", lend)
-        yield
-    for connection in opened.values():
-        connection.close()
 
 
 @dataclass

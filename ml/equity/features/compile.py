@@ -1,4 +1,4 @@
-"""Compile every kernel, once on a machine, so that no night has to wait for it.
+"""Compile every kernel of the features, once on a machine, so that no night has to wait for it.
 
     python -m ml.equity.features.compile
 
