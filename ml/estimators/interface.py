@@ -25,8 +25,8 @@ Params = Mapping[str, float | int]
 class Tried(NamedTuple):
     """What a trial of parameters gave on rows that it was not fitted on.
 
-    p_up: (n,). params: those that were tried, with the number of rounds or epochs after which the
-    test rows' loss was lowest (`rounds`, `epochs`), where the estimator has such a number.
+    p_up: (n,). params: those that were tried, with the number of rounds or steps after which the
+    test rows' loss was lowest (`rounds`, `steps`), where the estimator has such a number.
     """
 
     p_up: Vector

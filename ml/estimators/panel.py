@@ -76,6 +76,14 @@ class Sample:
         """The weighted share of rows whose event happened."""
         return float(np.average(self.up, weights=self.weight))
 
+    def thinned(self, rows: int, seed: int) -> Sample:
+        """A seeded draw of so many of these rows, their weights of mean 1 again; itself where there are no more."""
+        if rows >= len(self):
+            return self
+        kept = np.sort(np.random.default_rng(seed).choice(len(self), rows, replace=False))
+        weight = self.weight[kept]
+        return Sample(self.panel, self.at[kept], self.value[kept], weight / weight.mean())
+
     @property
     def X(self) -> Matrix:
         """(n, f) the rows' own features: a view where the rows follow each other, else a copy."""

@@ -19,7 +19,7 @@ import pytest
 
 from ml.errors import RegistryError, StoreError, TrainingError
 from ml.estimators.interface import Params
-from ml.estimators.nets import CNN, LSTM, SequenceNet, Transformer
+from ml.estimators.nets import CNN, LOOK, LSTM, SequenceNet, Transformer, _batches
 from ml.estimators.panel import Codes, Matrix, Panel, Sample, Vector
 from ml.estimators.xgboost_trees import XGBoost
 
@@ -30,7 +30,7 @@ ROW, PAST, MISSING, CONSTANT, EMPTY = range(5)
 """The features: one that matters in the row itself, one that matters only in the rows before it, noise that is
 often missing, a constant, and one without any value."""
 SMALL: Params = {
-    "epochs": 4,
+    "steps": 156,
     "window": WINDOW,
     "width": 16,
     "depth": 1,
@@ -110,10 +110,10 @@ def test_what_is_planted_in_the_past_is_invisible_to_who_sees_the_row_alone() ->
 
 
 @every_net
-def test_before_the_first_epoch_everybody_is_told_the_base_rate(net: type[SequenceNet]) -> None:
+def test_before_the_first_step_everybody_is_told_the_base_rate(net: type[SequenceNet]) -> None:
     here = world()
     weight = np.where(here.train.up, 1.5, 0.5)
-    params = {**SMALL, "epochs": 0}
+    params = {**SMALL, "steps": 0}
     model = net().fit(replace(here.train, weight=weight / weight.mean()), params, seed=1, threads=2)
     p_up, _ = model.predict(here.panel, here.test.at)
     assert p_up == pytest.approx(weight[here.train.up].sum() / weight.sum(), abs=1e-6)
@@ -212,22 +212,30 @@ def test_rows_count_by_their_weight() -> None:
         assert correlation(said, here.test.value) > 0.4
 
 
-def test_a_trial_gives_the_answers_of_its_best_epoch() -> None:
+def test_a_trial_gives_the_answers_of_its_best_look() -> None:
     here = world()
     data = CNN.prepare(here.train, threads=2)
     p_up, params = CNN.tried(data, here.test, {**SMALL, "rate": 0.03}, seed=1, threads=2)
-    assert params == {**SMALL, "rate": 0.03, "epochs": params["epochs"]}
+    assert params == {**SMALL, "rate": 0.03, "steps": params["steps"]}
     model = CNN().fit_prepared(data, params, seed=1, threads=2)
     np.testing.assert_array_equal(model.predict(here.panel, here.test.at)[0], p_up)
+
+
+def test_every_row_comes_once_before_any_comes_again() -> None:
+    batches = _batches(10, 4, np.random.default_rng(3))
+    first = np.concatenate([next(batches) for _ in range(5)])
+    assert sorted(first[:10]) == sorted(first[10:]) == list(range(10))
+    assert first[:10].tolist() != first[10:].tolist()
+    assert np.unique(next(_batches(3, 7, np.random.default_rng(3))), return_counts=True)[1].min() == 2
 
 
 def test_a_trial_on_noise_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
     here = world()
     noise = np.random.default_rng(5).standard_normal(len(here.panel))
     train, test = (replace(s, value=noise[s.at]) for s in (here.train, here.test))
-    monkeypatch.setattr("ml.estimators.nets.MOST_EPOCHS", 200)  # would take a minute
+    monkeypatch.setattr("ml.estimators.nets.MOST_LOOKS", 200)  # would take a minute
     _, params = CNN.tried(CNN.prepare(train, threads=2), test, SMALL, seed=1, threads=2)
-    assert 1 <= params["epochs"] < 10
+    assert 1 <= params["steps"] // (LOOK // int(SMALL["batch"])) < 10
 
 
 @every_net
@@ -246,7 +254,7 @@ def test_a_training_that_diverges_is_a_training_error() -> None:
 def test_the_declared_space_and_the_defaults_name_the_same_parameters(net: type[SequenceNet]) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [net.space(study.ask()) for _ in range(20)]
-    searched = {name: value for name, value in net.defaults.items() if name != "epochs"}
+    searched = {name: value for name, value in net.defaults.items() if name != "steps"}
     assert {frozenset(params) for params in drawn} == {frozenset(searched)}
     assert net.space(optuna.trial.FixedTrial(searched)) == searched
 

@@ -73,3 +73,13 @@ def test_the_rate_of_a_sample_counts_rows_by_their_weight() -> None:
     assert sample.up.tolist() == [True, False, False]
     assert sample.rate == 0.5
     assert sample.X.ravel().tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_thinned_sample_is_a_seeded_draw_whose_weights_have_a_mean_of_one_again() -> None:
+    whole = Sample(panel(KEYS), np.arange(8), np.arange(8.0), np.linspace(0.5, 1.5, 8))
+    some = whole.thinned(3, seed=4)
+    assert some.at.tolist() == sorted(set(some.at.tolist()))
+    assert some.value.tolist() == some.at.tolist()
+    np.testing.assert_allclose(some.weight, whole.weight[some.at] / whole.weight[some.at].mean())
+    assert whole.thinned(3, seed=4).at.tolist() == some.at.tolist()
+    assert whole.thinned(8, seed=4) is whole
