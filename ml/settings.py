@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     search_seconds: int = Field(default=60, ge=1)
     search_rows: int = Field(default=15_000, ge=1_000)
     fit_rows: int = Field(default=60_000, ge=1_000)
+    panel_rows: int = Field(default=3_000_000, ge=1_000)
     threads: int = Field(default=2, ge=1)
     seed: int = 20260301
 

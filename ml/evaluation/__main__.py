@@ -23,14 +23,13 @@ from ml.evaluation import contest, report
 from ml.evaluation.contest import BASELINES, Contest, Said
 from ml.evaluation.report import Evaluation
 from ml.io.provenance import code_commit
-from ml.io.store import Store
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member
 from ml.settings import ESTIMATORS, Settings, horizon_name, settings
 from ml.stack.throwaway import Installation, installation
-from ml.steps import domains, learn, material
+from ml.steps import domains, learn
 from ml.steps.domains import Parts
-from ml.steps.material import Material
+from ml.steps.material import Material, Source
 
 DOMAIN = "equity"
 STEPS = ("ingest", "validate", "features and labels")
@@ -74,10 +73,10 @@ def parser() -> argparse.ArgumentParser:
 def evaluated(asked: argparse.Namespace, command: str) -> Evaluation:
     """From bars to the forecasts of every entrant; horizons for which the history is too short are left out."""
     data = asked.data if asked.data is None or "://" in asked.data else str(Path(asked.data).absolute())
-    source = {"AFTERBELL_PROVIDER": "files", "AFTERBELL_FILES_PATH": data} if data else {"AFTERBELL_PROVIDER": "sample"}
+    bars = {"AFTERBELL_PROVIDER": "files", "AFTERBELL_FILES_PATH": data} if data else {"AFTERBELL_PROVIDER": "sample"}
     config = settings().model_copy(
         update={
-            "provider": source["AFTERBELL_PROVIDER"],
+            "provider": bars["AFTERBELL_PROVIDER"],
             "horizons": asked.horizons,
             "estimators": asked.estimators,
             "trials": asked.trials or settings().trials,
@@ -88,12 +87,12 @@ def evaluated(asked: argparse.Namespace, command: str) -> Evaluation:
     )
     parts = domains.parts(DOMAIN, config)
     telling = _Telling(len(STEPS) + len(config.horizons) * contest.rounds(config))
-    with installation({**source, "AFTERBELL_HORIZONS": ",".join(config.horizons)}) as fresh:
+    with installation({**bars, "AFTERBELL_HORIZONS": ",".join(config.horizons)}) as fresh:
         night = _labelled(fresh, telling.begin)
-        store = Store(fresh.store)
-        features = material.rows(store, parts, night["snapshot"])
+        source = Source.of(config.model_copy(update={"store": str(fresh.store)}), parts, night["snapshot"])
+        features = source.rows()
         facts = _facts(config, parts, features, night, data, command, asked.costs_bps)
-        contests, left_out = _contests(config, parts, store, features, night["snapshot"], telling)
+        contests, left_out = _contests(config, source, features, telling)
     return Evaluation(facts, contests, left_out, asked.costs_bps)
 
 
@@ -108,15 +107,14 @@ def _labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, st
 
 
 def _contests(
-    config: Settings, parts: Parts, store: Store, features: Dataset, snapshot: str, telling: _Telling
+    config: Settings, source: Source, features: Dataset, telling: _Telling
 ) -> tuple[tuple[Contest, ...], dict[str, str]]:
     """Those that the history carries, and why it does not carry the others; TrainingError when it carries none."""
     found: list[Contest] = []
     left_out: dict[str, str] = {}
-    for target in parts.domain.targets:
+    for target in source.parts.domain.targets:
         try:
-            rows = material.labelled(store, features, target, snapshot)
-            found.append(_held(config, parts, target, rows, telling))
+            found.append(_held(config, source.parts, target, source.labelled(features, target), telling))
         except TrainingError as error:
             telling.line(f"{target.name} is left out: {error}")
             left_out[target.name] = str(error)

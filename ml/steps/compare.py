@@ -11,14 +11,14 @@ import pandas as pd
 
 from ml.domain import Target
 from ml.io.registry import Registry
-from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.io.warehouse.connection import Row
 from ml.lifecycle.comparison import Contender, Decision, alpha_per_look, decide
 from ml.lifecycle.recipe import Recipe
 from ml.lifecycle.training import refitted
 from ml.settings import Settings, settings
-from ml.steps import domains, material
+from ml.steps import domains
+from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
 from ml.steps.train import OUT_OF_FOLD_TABLE
 
@@ -112,7 +112,7 @@ def _champion_contender(
         return None
     serving = models.version(warehouse, target, champion["to_version"])
     parts = domains.parts(target.domain, config)
-    rows = material.gather(Store(config.store_root), parts, target, candidate["snapshot_digest"])
+    rows = Source.of(config, parts, candidate["snapshot_digest"]).gather(target)
     recipe = Recipe.from_json(models.recipe_json(serving))
     return _contender(serving, refitted(recipe, rows.dataset, rows.folds, config.threads, log.info))
 

@@ -24,7 +24,6 @@ from ml.frames import session_day
 from ml.io import studies
 from ml.io.registry import Registry, Study
 from ml.io.scratch import scratch
-from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle import training
 from ml.lifecycle.dataset import Dataset
@@ -32,8 +31,9 @@ from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import FEWEST_COMPLETE, SearchResult, search
 from ml.lifecycle.training import Answers, ask, blocks, fit_serving
 from ml.settings import Settings, settings
-from ml.steps import domains, material
+from ml.steps import domains
 from ml.steps.domains import Parts
+from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,9 @@ def run(
     questions = [Asked(target, snapshot, estimator, trials or config.own_trials) for target in targets]
     new = [asked for asked in questions if registry.study(asked.target.model_name, asked.key(config, parts)) is None]
     if new:
-        features = material.rows(Store(config.store_root), parts, snapshot)
-        failed = _one_by_one(new, lambda asked: _learn(config, parts, night, asked, features, registry, worker))
+        source = Source.of(config, parts, snapshot)
+        features = source.rows()
+        failed = _one_by_one(new, lambda asked: _learn(config, parts, night, asked, source, features, registry, worker))
         # What trying again may help against is raised first.
         for error in sorted(failed, key=lambda error: isinstance(error, TrainingError)):
             if len(failed) == len(questions) or not isinstance(error, TrainingError):
@@ -97,7 +98,7 @@ class Asked:
             **asdict(self),
             "feature_set": parts.feature_set_digest,
             "search_seconds": config.search_seconds,
-            "most_rows": [config.search_rows, config.fit_rows],
+            "most_rows": [config.search_rows, config.fit_rows, config.panel_rows],
             "seed": config.seed,
             "revision": training.REVISION,
         }
@@ -134,11 +135,18 @@ def _one_by_one(questions: list[Asked], learn: Callable[[Asked], None]) -> list[
 
 
 def _learn(
-    config: Settings, parts: Parts, night: Night, asked: Asked, features: Dataset, registry: Registry, worker: int
+    config: Settings,
+    parts: Parts,
+    night: Night,
+    asked: Asked,
+    source: Source,
+    features: Dataset,
+    registry: Registry,
+    worker: int,
 ) -> None:
     target, estimator = asked.target, asked.estimator
     seconds, clock = {}, _Clock()
-    rows = material.labelled(Store(config.store_root), features, target, asked.snapshot)
+    rows = source.labelled(features, target)
     seconds["label"] = clock.lap()
     key = asked.key(config, parts)
     with studies.storage(config.require_warehouse_dsn()) as storage:

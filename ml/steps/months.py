@@ -44,13 +44,24 @@ def write(
     store.put(_list(folder, snapshot), _lines(store, folder, months), manifest)
 
 
-def read(store: Store, folder: str, snapshot: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All months of a snapshot in the order of time, or some of their columns.
+def read(
+    store: Store,
+    folder: str,
+    snapshot: str,
+    columns: Sequence[str] | None = None,
+    only: Callable[[pd.DataFrame], pd.DataFrame] = lambda month: month,
+) -> pd.DataFrame:
+    """All months of a snapshot in the order of time, or some of their columns, of each month `only` what is wanted.
 
     StoreError: no such snapshot, a month that is gone, damaged or not the one that was listed.
     """
     listed = store.get(_list(folder, snapshot))
-    return pd.concat([_listed(store, line, columns) for line in listed.itertuples()], ignore_index=True)
+    return pd.concat([only(_listed(store, line, columns)) for line in listed.itertuples()], ignore_index=True)
+
+
+def rows(store: Store, folder: str, snapshot: str) -> int:
+    """How many rows all months of a snapshot have together. StoreError: no such snapshot."""
+    return int(store.get(_list(folder, snapshot))["rows"].sum())
 
 
 def last_sessions(store: Store, folder: str, snapshot: str, sessions: int) -> pd.DataFrame:

@@ -22,7 +22,6 @@ from ml.frames import session_day
 from ml.io.provenance import code_commit
 from ml.io.registry import CARD_PAGE, EVIDENCE, RECORD, Registered, Registry, Training
 from ml.io.scratch import scratch
-from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models
 from ml.lifecycle.card import Beside, by_fold, judged
 from ml.lifecycle.choice import Choice, choose
@@ -31,10 +30,10 @@ from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import card, domains, learn, material
+from ml.steps import card, domains, learn
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
-from ml.steps.material import Material
+from ml.steps.material import Material, Source
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ def _training(
     learned: list[Learned],
     folder: Path,
 ) -> Training:
-    rows = material.gather(Store(config.store_root), parts, target, snapshot)
+    rows = Source.of(config, parts, snapshot).gather(target)
     made = _candidate(config, parts, target, rows, learned)
     model, recipe = made.model, made.model.recipe
     outer = judged(made.oof, made.beside, target)

@@ -34,6 +34,7 @@ from ml.frames import LABELS
 from ml.io.store import Store
 from ml.settings import settings
 from ml.steps import domains, keep
+from ml.steps.material import Source
 from tests.study.datasets import simulate
 from tests.study.returns import Plant
 
@@ -224,7 +225,7 @@ def test_a_history_that_carries_no_horizon_is_an_error_that_says_so_of_each(tmp_
         store.put(keep.labels(target, "snapshot"), frame, {})
     told = command._Telling(1)
     with pytest.raises(TrainingError, match=r"20d left out: .*300 dates.*60d left out: .*300 dates"):
-        command._contests(config, parts, store, rows, "snapshot", told)
+        command._contests(config, Source(store, parts, "snapshot", 1.0), rows, told)
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(

@@ -11,7 +11,8 @@ from ml.domain import Target
 from ml.errors import SettingsError
 from ml.io.store import Store
 from ml.settings import settings
-from ml.steps import domains, features, ingest, keep, labels, material, validate
+from ml.steps import domains, features, ingest, keep, labels, validate
+from ml.steps.material import Source
 from tests.steps.market import SYMBOLS
 
 
@@ -50,5 +51,5 @@ def test_labels_of_two_kinds_are_kept_apart_and_training_reads_those_of_its_targ
     both = barriers.merge(returns, on=["entity", "ts", "target", "matures_at", "value"])
     assert len(both) == len(barriers) > 0
     assert store.manifest(keep.labels(target, snapshot))["label"] == "barrier"
-    dataset = material.gather(store, domains.parts("equity", config), target, snapshot).dataset
+    dataset = Source.of(config, domains.parts("equity", config), snapshot).gather(target).dataset
     assert dataset.dates.min() == barriers["ts"].min().tz_localize(None)
