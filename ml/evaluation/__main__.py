@@ -12,9 +12,11 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+import pandas as pd
 
 from ml.domain import Target
 from ml.errors import AfterbellError, SettingsError, TrainingError
@@ -45,9 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked = parser().parse_args(given)
         out = _place(asked.out or settings().home / "evaluation.html")
-        evaluation = evaluated(asked, shlex.join(given))
-        found = report.judged(evaluation)
-        out.write_text(report.page(evaluation, found), encoding="utf-8")
+        for evaluation in evaluated(asked, shlex.join(given)):
+            found = report.judged(evaluation)
+            out.write_text(report.page(evaluation, found), encoding="utf-8")
+            if asked.forecasts and evaluation.contests:
+                _keep_forecasts(asked.forecasts, evaluation.contests[-1])
     except AfterbellError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -67,11 +71,15 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rows", type=_positive, default=config.fit_rows, help="of a fit, drawn from all train rows")
     top.add_argument("--costs-bps", type=_costs, default=COSTS_BPS, help="basis points of everything traded")
     top.add_argument("--out", type=Path, help="the page; default: evaluation.html in AFTERBELL_HOME")
+    top.add_argument("--forecasts", type=Path, help="folder for every forecast: a Parquet file a horizon")
     return top
 
 
-def evaluated(asked: argparse.Namespace, command: str) -> Evaluation:
-    """From bars to the forecasts of every entrant; horizons for which the history is too short are left out."""
+def evaluated(asked: argparse.Namespace, command: str) -> Iterator[Evaluation]:
+    """From bars to the forecasts of every entrant; horizons for which the history is too short are left out.
+
+    One after each horizon, with all so far: an hour of work that is cut off has not been in vain.
+    """
     data = asked.data if asked.data is None or "://" in asked.data else str(Path(asked.data).absolute())
     bars = {"AFTERBELL_PROVIDER": "files", "AFTERBELL_FILES_PATH": data} if data else {"AFTERBELL_PROVIDER": "sample"}
     config = settings().model_copy(
@@ -88,15 +96,15 @@ def evaluated(asked: argparse.Namespace, command: str) -> Evaluation:
     parts = domains.parts(DOMAIN, config)
     telling = _Telling(len(STEPS) + len(config.horizons) * contest.rounds(config))
     with installation({**bars, "AFTERBELL_HORIZONS": ",".join(config.horizons)}) as fresh:
-        night = _labelled(fresh, telling.begin)
+        night = labelled(fresh, telling.begin)
         source = Source.of(config.model_copy(update={"store": str(fresh.store)}), parts, night["snapshot"])
         features = source.rows()
         facts = _facts(config, parts, features, night, data, command, asked.costs_bps)
-        contests, left_out = _contests(config, source, features, telling)
-    return Evaluation(facts, contests, left_out, asked.costs_bps)
+        for contests, left_out in _contests(config, source, features, telling):
+            yield Evaluation(facts, contests, left_out, asked.costs_bps)
 
 
-def _labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, str]:
+def labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, str]:
     """The bars of the source through the night's own steps, as far as labels; the keys of the night."""
     begin(STEPS[0])
     ingested = fresh.step("ingest")
@@ -108,8 +116,8 @@ def _labelled(fresh: Installation, begin: Callable[[str], None]) -> dict[str, st
 
 def _contests(
     config: Settings, source: Source, features: Dataset, telling: _Telling
-) -> tuple[tuple[Contest, ...], dict[str, str]]:
-    """Those that the history carries, and why it does not carry the others; TrainingError when it carries none."""
+) -> Iterator[tuple[tuple[Contest, ...], dict[str, str]]]:
+    """Those so far that the history carries, and why not the others; TrainingError when it carries none."""
     found: list[Contest] = []
     left_out: dict[str, str] = {}
     for target in source.parts.domain.targets:
@@ -118,13 +126,14 @@ def _contests(
         except TrainingError as error:
             telling.line(f"{target.name} is left out: {error}")
             left_out[target.name] = str(error)
+        if found:
+            yield tuple(found), dict(left_out)
     if not found:
         raise TrainingError(
             "; ".join(f"{name} left out: {why}" for name, why in left_out.items()),
             "a history that carries at least one horizon",
             "Give a longer history or shorter horizons",
         )
-    return tuple(found), left_out
 
 
 def _held(config: Settings, parts: Parts, target: Target, rows: Material, telling: _Telling) -> Contest:
@@ -175,6 +184,18 @@ class _Telling:
         """How it goes."""
         seconds = time.monotonic() - self._began
         print(f"[{self._done}/{self._total}, {seconds:.0f} s] {self._what}: {told}", flush=True)
+
+
+def _keep_forecasts(folder: Path, held: Contest) -> None:
+    """Every entrant's answers on outer test rows, in `<horizon>.parquet`."""
+    entrants = [each.oof.assign(entrant=each.name) for each in held.entrants]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.concat(entrants, ignore_index=True).to_parquet(folder / f"{held.target.name}.parquet", index=False)
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}, which cannot be written ({error.strerror})", "a folder", "Give another --forecasts"
+        ) from error
 
 
 def _place(out: Path) -> Path:

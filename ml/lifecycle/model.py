@@ -40,7 +40,7 @@ class Model:
 
     fitted: the members' estimators, in the recipe's order. reliability: what came when so much was said, out of
     fold. familiar, percentiles: what training rows looked like. risks: percentiles of their dispersions. typical_scale:
-    the     dispersion of a row whose own is unusable. trained_from, trained_until: first and last ts of the rows with
+    the dispersion of a row whose own is unusable. trained_from, trained_until: first and last ts of the rows with
     known outcomes (datetime64[us], UTC); n_rows: how many those are.
     """
 

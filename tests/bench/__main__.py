@@ -22,6 +22,7 @@ ROOMS: dict[str, Room] = {
     "bars": data.bulk_reads,
     "features": models.features,
     "models": models.training,
+    "whole": models.whole_market,
     "publish": reading.publishing,
     "read": reading.reads,
 }

@@ -43,12 +43,13 @@ ENTRANTS = ["climatology", "momentum", "linear", "xgboost", "vote", "weighted", 
 
 
 class Run(NamedTuple):
-    """What the command left: the forecasts behind the page, the page's text and content, and what it printed."""
+    """What the command left: the forecasts behind the page, the page's text and content, what it printed, its files."""
 
     evaluation: Evaluation
     text: str
     page: Page
     printed: str
+    forecasts: Path
 
 
 class Page(HTMLParser):
@@ -84,18 +85,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     kept: list[Evaluation] = []
     original = command.evaluated
 
-    def evaluated(*asked: object) -> Evaluation:
-        kept.append(original(*asked))  # type: ignore[arg-type]
-        return kept[0]
+    def evaluated(*asked: object) -> Iterator[Evaluation]:
+        for evaluation in original(*asked):  # type: ignore[arg-type]
+            kept.append(evaluation)
+            yield evaluation
 
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setenv("AFTERBELL_THREADS", "1")
         patch.setenv("AFTERBELL_HISTORY_START", "2010-01-04")
         patch.setattr(command, "evaluated", evaluated)
         settings.cache_clear()
-        assert command.main([*given, "--costs-bps", str(COSTS), "--out", str(out)]) == 0
+        asked = [*given, "--costs-bps", str(COSTS), "--out", str(out), "--forecasts", str(out.parent / "forecasts")]
+        assert command.main(asked) == 0
     text = out.read_text(encoding="utf-8")
-    return Run(kept[0], text, Page(text), printed.getvalue())
+    return Run(kept[-1], text, Page(text), printed.getvalue(), out.parent / "forecasts")
 
 
 def frames(run: Run) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
@@ -214,6 +217,16 @@ def test_it_tells_how_far_it_is_and_ends_with_the_table_and_the_page(run: Run) -
         assert row[rows[0].index("rank IC")].split(" ± ")[0] == run.page.cells[row[0], row[1], "rank_ic"]
 
 
+def test_every_forecast_can_be_kept(run: Run) -> None:
+    (file,) = run.forecasts.iterdir()
+    kept = pd.read_parquet(file)
+    assert file.name == "5d.parquet"
+    assert list(kept["entrant"].unique()) == ENTRANTS
+    for entrant in run.evaluation.contests[0].entrants:
+        own = kept[kept["entrant"] == entrant.name].drop(columns="entrant").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, entrant.oof.reset_index(drop=True))
+
+
 def test_a_history_that_carries_no_horizon_is_an_error_that_says_so_of_each(tmp_path: Path) -> None:
     rows, store = simulate(Plant(0.0), seed=1, dates=300).dataset, Store(tmp_path)
     config = settings().model_copy(update={"horizons": ("20d", "60d"), "estimators": ("linear",)})
@@ -225,7 +238,7 @@ def test_a_history_that_carries_no_horizon_is_an_error_that_says_so_of_each(tmp_
         store.put(keep.labels(target, "snapshot"), frame, {})
     told = command._Telling(1)
     with pytest.raises(TrainingError, match=r"20d left out: .*300 dates.*60d left out: .*300 dates"):
-        command._contests(config, Source(store, parts, "snapshot", 1.0), rows, told)
+        list(command._contests(config, Source(store, parts, "snapshot", 1.0), rows, told))
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
