@@ -30,7 +30,12 @@ from tests.study.returns import Plant
 
 HORIZONS = (1, 5, 20)
 CONTROL = 0.1
-WEAK = {"xgboost": {**ESTIMATORS["xgboost"].defaults, "rounds": 30, "max_depth": 2, "eta": 0.02, "lambda": 100.0}}
+_WEAK_TREES = {"rounds": 30, "eta": 0.02, "lambda": 100.0}
+WEAK: dict[str, dict[str, float | int]] = {
+    "xgboost": {**ESTIMATORS["xgboost"].defaults, **_WEAK_TREES, "max_depth": 2},
+    "lightgbm": {**ESTIMATORS["lightgbm"].defaults, **_WEAK_TREES, "leaves": 4},
+    "linear": {"penalty": 300.0},
+}
 """Parameters that say little, by estimator: tried after its own, before the one that the search draws."""
 TRIALS = 3
 
