@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -101,8 +100,8 @@ def signal_on(planted: Planted, oof: pd.DataFrame) -> Reals:
 
 
 def side_by_side(job: Callable[[int], Job], seeds: Iterable[int]) -> list[Job]:
-    """What a job finds for each seed, in their order. Fresh processes: TensorFlow does not survive a fork."""
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    """What a job finds for each seed, in their order. Whoever asks has not used TensorFlow, which survives no fork."""
+    with ProcessPoolExecutor(WORKERS) as pool:
         return list(pool.map(job, seeds))
 
 
