@@ -1,5 +1,5 @@
 from ml.lifecycle.significance import TestResult
-from tests.study.sequence import TREES, beaten, duels, learned
+from tests.study.sequence import IC, TREES, beaten, duels, learned
 from tests.study.test_runs import TINY
 
 
@@ -14,7 +14,7 @@ def test_a_net_must_be_ahead_in_both_scores() -> None:
 
 
 def test_what_sees_rows_alone_sees_no_sequence() -> None:
-    found = [learned(("linear",), TINY, 1)]
+    found = [learned(IC, ("linear",), TINY, 1)]
     assert {*TREES, "linear", "vote", "stack", "meta", "chosen"} <= set(found[0])
     assert all(abs(found[0][name].follows) < 0.1 for name in (*TREES, "linear"))
     assert [pair for pair, tests in duels(found, ("linear",)).items() if beaten(tests)] == []
