@@ -4,8 +4,8 @@ Where outcomes of a period's rows are correlated by rho, n of its rows are not n
 to a variance of rho + (1 - rho) / n only, while what sets them apart from each other is known as well as ever. Losses
 that take rows for independent therefore learn by heart which way everything moved on the training dates, through
 whatever feature tells these dates apart, and what was learned so stands between the symbols of a later date as noise.
-Seen with planted signals (docs/planted-truth.md): boosted trees found a third of an IC of 0.03, and nearly all of it
-when a period's mean counted for what it is worth.
+Seen with planted signals (docs/planted-truth.md): boosted trees found an eighth of an IC of 0.03, and most of it when a
+period's mean counted for what it is worth.
 
 The remedy is generalised least squares with an exchangeable correlation within periods (random effects, Balestra and
 Nerlove 1966), and for the event its counterpart among estimating equations (Liang and Zeger 1986): of every period's
