@@ -20,6 +20,7 @@ from optuna.trial import BaseTrial
 from scipy.special import expit, logit
 
 from ml.estimators.interface import Params, Sample, require_both_classes
+from ml.estimators.shared_moves import SharedMoves
 
 MAX_BIN = 63
 """Bins of a feature, besides the one of missing values."""
@@ -64,6 +65,8 @@ def shared_space(trial: BaseTrial) -> Params:
 class Loss:
     """A loss of training rows by their margin, the sum of what the trees say.
 
+    Of the first derivatives each period's shared part is left out as far as it is no evidence (`shared_moves`).
+
     start: the margin from which the first tree goes on. curvature: the mean second derivative there, in
     which a library measures how many rows a leaf holds.
     """
@@ -77,10 +80,11 @@ def event_loss(sample: Sample) -> Loss:
     """Log-loss of the event; the margin is its log-odds. TrainingError when the rows hold one class only."""
     require_both_classes(sample)
     up, weight = sample.up.astype(np.float32), sample.weight.astype(np.float32)
+    moves = SharedMoves.of(sample, sample.up.astype(np.float64))
 
     def derivatives(margin: Floats) -> tuple[Floats, Floats]:
         p = expit(margin)
-        return weight * (p - up), weight * p * (1 - p)
+        return moves.apart(weight * (p - up)).astype(np.float32), weight * p * (1 - p)
 
     return Loss(float(logit(sample.rate)), sample.rate * (1 - sample.rate), derivatives)
 
@@ -92,9 +96,10 @@ def value_loss(sample: Sample, unit: float) -> Loss:
     """
     value = np.clip(sample.value / unit, -CLIP, CLIP).astype(np.float32)
     weight = sample.weight.astype(np.float32)
+    moves = SharedMoves.of(sample, value.astype(np.float64))
 
     def derivatives(margin: Floats) -> tuple[Floats, Floats]:
-        return weight * (margin - value), weight
+        return moves.apart(weight * (margin - value)).astype(np.float32), weight
 
     return Loss(float(np.average(value, weights=sample.weight)), 1.0, derivatives)
 

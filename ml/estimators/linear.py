@@ -11,8 +11,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 from optuna.trial import BaseTrial
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
 
 from ml.errors import RegistryError
@@ -29,6 +29,7 @@ from ml.estimators.interface import (
     require_both_classes,
 )
 from ml.estimators.panel import rows_of
+from ml.estimators.shared_moves import SharedMoves
 
 CLIP = 5.0
 ROWS_FOR_SCALES = 20_000
@@ -36,6 +37,9 @@ ROWS_FOR_SCALES = 20_000
 NORMAL_QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 CHUNK = 8192
+STEEPEST = 0.25
+"""The largest curvature of the log-loss, at even odds."""
+MOST_STEPS, CONVERGED = 200, 1e-6
 FORMAT = 1
 DOCUMENT = "estimator.json"
 
@@ -86,15 +90,23 @@ class Design:
     Z: Matrix
 
     @cached_property
-    def gram(self) -> Vector:
-        """(f + 1, f + 1) weighted mean of the rows' outer products."""
+    def _outer(self) -> Vector:
+        """(f + 1, f + 1) weighted sum of the rows' outer products."""
         size = self.Z.shape[1]
         total, weight = np.zeros((size, size)), self.sample.weight.astype(np.float32)
         # Sums of a chunk in single precision are exact enough and fast, those of the chunks are in double.
         for begin in range(0, len(self.Z), CHUNK):
             rows = self.Z[begin : begin + CHUNK]
             total += (rows * weight[begin : begin + CHUNK, None]).T @ rows
-        return total / len(self.Z)
+        return total
+
+    def gram(self, moves: SharedMoves) -> Vector:
+        """(f + 1, f + 1) weighted mean of the rows' outer products, without what periods share as far as that is no
+        evidence."""
+        by_period = csr_matrix((moves.weight, (moves.period, np.arange(len(self.Z))))) @ self.Z
+        shared = by_period * (moves.left_out / moves.sums(moves.weight))[:, None]
+        found: Vector = (self._outer - shared.T @ by_period) / len(self.Z)
+        return found
 
     def penalty(self, strength: float) -> Vector:
         """(f + 1, f + 1) what is added to `gram`; the intercept goes free."""
@@ -181,38 +193,35 @@ class Linear(Estimator):
 def _logistic(data: Design, strength: float) -> Vector:
     """(f + 1,) coefficients of the penalised logistic regression, the intercept last.
 
-    Solved in coordinates in which the loss curves the same way in all directions at the base rate, where
-    limited-memory BFGS needs a few steps only.
+    Estimating equations, whose solution is no minimum of a loss, but of the log-loss where rows share nothing. Each
+    step takes the steepest curvature that the log-loss has anywhere, so it falls short of the solution and never
+    beyond: near even odds, where outcomes are hard to foretell, a few steps are enough.
     """
     require_both_classes(data.sample)
-    rate, up = data.sample.rate, data.sample.up
+    rate, up = data.sample.rate, data.sample.up.astype(np.float64)
     weight = data.sample.weight / len(data.sample)
-    curvature = rate * (1 - rate)
-    penalty = curvature * data.penalty(strength)
-    upper = cholesky(curvature * data.gram + penalty)
-    start = np.zeros(data.Z.shape[1])
-    start[-1] = logit(rate)
-
-    def loss(direction: Vector) -> tuple[float, Vector]:
-        b = solve_triangular(upper, direction)
-        log_odds = (data.Z @ b.astype(np.float32)).astype(np.float64)
-        shrinkage = penalty @ b
-        mean = weight @ (np.logaddexp(0, log_odds) - up * log_odds)
-        error = (weight * (expit(log_odds) - up)).astype(np.float32)
-        gradient = (error @ data.Z).astype(np.float64) + shrinkage
-        return float(mean + b @ shrinkage / 2), solve_triangular(upper, gradient, trans=1)
-
-    found = minimize(loss, upper @ start, jac=True, method="L-BFGS-B", options={"ftol": 1e-9, "gtol": 1e-5})
-    coefficients: Vector = solve_triangular(upper, found.x)
-    return coefficients
+    moves = SharedMoves.of(data.sample, up)
+    penalty = rate * (1 - rate) * data.penalty(strength)
+    curvature = cho_factor(STEEPEST * data.gram(moves) + penalty)
+    b: Vector = np.zeros(data.Z.shape[1])
+    b[-1] = logit(rate)
+    for _ in range(MOST_STEPS):
+        error = moves.apart(weight * (expit((data.Z @ b.astype(np.float32)).astype(np.float64)) - up))
+        step = cho_solve(curvature, (error.astype(np.float32) @ data.Z).astype(np.float64) + penalty @ b)
+        b = b - step
+        if np.abs(step).max() < CONVERGED:
+            break
+    return b
 
 
 def _ridge(data: Design, strength: float) -> Vector:
     """(f + 1,) coefficients of the ridge regression in units of the value, the intercept last."""
     std = float(np.std(data.sample.value))
-    value = np.clip(data.sample.value / std, -CLIP, CLIP) * data.sample.weight / len(data.sample)
-    moments = (value.astype(np.float32) @ data.Z).astype(np.float64)
-    coefficients: Vector = cho_solve(cho_factor(data.gram + data.penalty(strength)), moments) * std
+    value = np.clip(data.sample.value / std, -CLIP, CLIP)
+    moves = SharedMoves.of(data.sample, value)
+    told = moves.apart(value * data.sample.weight / len(data.sample)).astype(np.float32)
+    moments = (told @ data.Z).astype(np.float64)
+    coefficients: Vector = cho_solve(cho_factor(data.gram(moves) + data.penalty(strength)), moments) * std
     return coefficients
 
 

@@ -110,7 +110,7 @@ def held(
             "at least one",
             "Mend the cause",
         )
-    entrants += _learners(replace(draft, members=tuple(members)), dataset, asked, answers)
+    entrants += learners(replace(draft, members=tuple(members)), dataset, asked, answers)
     return Contest(target, folds, dataset.known.size, tuple(entrants), tuple(searched), left_out)
 
 
@@ -156,8 +156,8 @@ def _learned(
     return member, answers, Searched(name, len(found.trials), found.best, found.params, *seconds)
 
 
-def _learners(draft: Recipe, dataset: Dataset, asked: list[Block], answers: dict[str, Answers]) -> Iterator[Entrant]:
-    """Each member alone and as it is, each ensemble of all, and what the night would choose."""
+def learners(draft: Recipe, dataset: Dataset, asked: list[Block], answers: dict[str, Answers]) -> Iterator[Entrant]:
+    """From the answers of a recipe's members: each alone and as it is, each ensemble of all, and the night's choice."""
     seen = evidence(draft, dataset, asked, answers)
     chosen = choose(seen.inner.members)
     entered = {name: Choice((name,), "single", "none", name, []) for name in draft.estimators}

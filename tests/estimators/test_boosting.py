@@ -13,7 +13,7 @@ from ml.estimators.interface import Params
 from ml.estimators.lightgbm_trees import LightGBM
 from ml.estimators.panel import Sample, Vector, sample_of
 from ml.estimators.xgboost_trees import XGBoost
-from tests.estimators.planted import ENTITIES, PERIODS, PLANTED, noise, part, planted, with_value
+from tests.estimators.planted import ENTITIES, HOLES, PERIODS, PLANTED, noise, panel_of, part, planted, with_value
 
 Library = type[XGBoost] | type[LightGBM]
 both = pytest.mark.parametrize("library", [XGBoost, LightGBM], ids=lambda library: library.name)
@@ -28,8 +28,9 @@ def fitted(library: Library, sample: Sample, params: Params | None = None, seed:
     return library().fit(sample, {**library.defaults, **(params or {})}, seed=seed, threads=1)
 
 
-def test_derivatives_are_those_of_the_log_loss(sample: Sample) -> None:
-    weighted = Sample(sample.panel, sample.at, sample.value, np.linspace(0.5, 1.5, len(sample)))
+def test_derivatives_of_unrelated_rows_are_those_of_the_log_loss(sample: Sample) -> None:
+    unrelated = sample_of(sample.X, sample.value)
+    weighted = Sample(unrelated.panel, unrelated.at, unrelated.value, np.linspace(0.5, 1.5, len(sample)))
     margin = np.linspace(-2, 2, len(sample))
     up = weighted.up
 
@@ -75,15 +76,15 @@ def test_a_single_period_is_never_left_out() -> None:
 @both
 def test_what_a_round_leaves_out_has_no_say_in_it(library: Library, sample: Sample) -> None:
     _, curvature = by_round(event_loss(sample), sample, 0.5, seed=1)(np.zeros(len(sample), np.float32))
-    left_out = np.flatnonzero(curvature == 0)
-    shuffled = sample.value.copy()
-    shuffled[left_out] = np.random.default_rng(5).permutation(shuffled[left_out])
+    # Within periods: how much their rows have in common is measured on all.
+    shuffled = np.random.default_rng(5).permuted(sample.value.reshape(PERIODS, ENTITIES), axis=1).ravel()
+    shuffled[curvature > 0] = sample.value[curvature > 0]
     assert (shuffled != sample.value).mean() > 0.4
     for rounds, same in ((1, True), (2, False)):
         params = {"subsample": 0.5, "rounds": rounds}
         first = fitted(library, sample, params).predict(sample.panel, sample.at)[0]
         second = fitted(library, with_value(sample, shuffled), params).predict(sample.panel, sample.at)[0]
-        assert np.array_equal(first, second) is same
+        assert np.allclose(first, second, rtol=0, atol=1e-7) is same
 
 
 @both
@@ -106,6 +107,20 @@ def test_probabilities_are_calibrated_in_the_mean_and_in_the_tails(library: Libr
     assert expected.mean() == pytest.approx(unseen.value.mean(), abs=0.002)
     slope = np.polyfit(expected, unseen.value, 1)[0]
     assert slope == pytest.approx(1, abs=0.1)
+
+
+@both
+def test_moves_that_a_period_shares_are_not_learned_by_heart(library: Library) -> None:
+    """A feature that tells periods apart, while a coin decides which way all rows of a period go."""
+    rng, own = np.random.default_rng(3), planted()
+    X = own.panel.X.copy()
+    X[:, HOLES] = np.repeat(rng.standard_normal(PERIODS), ENTITIES)
+    value = own.value + np.repeat(0.03 * rng.standard_normal(PERIODS), ENTITIES)
+    p_up, expected = fitted(library, Sample(panel_of(X), own.at, value, own.weight)).predict(panel_of(X), own.at)
+    for said in (p_up, expected):
+        of_period = said.reshape(PERIODS, ENTITIES).mean(axis=1)
+        assert of_period.std() < 0.2 * said.std()
+        assert np.corrcoef(said, X[:, PLANTED])[0, 1] > 0.9
 
 
 @both

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from scipy.stats import beta
 
-from ml.domain import Target
 from ml.estimators.registry import ESTIMATORS
 from ml.lifecycle.comparison import SKILL_ALPHA, skill_test
-from ml.lifecycle.metrics import information_coefficient
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import search
 from ml.lifecycle.significance import nominal_level
 from ml.lifecycle.splits import SplitPlan, nested
 from ml.lifecycle.training import refitted
+from tests.study import runs
 from tests.study.datasets import simulate
 from tests.study.returns import Plant
 
 HORIZONS = (1, 5, 20)
 CONTROL = 0.1
-WEAK = {"xgboost": {**ESTIMATORS["xgboost"].defaults, "rounds": 30, "max_depth": 2, "eta": 0.02, "lambda": 100.0}}
+_WEAK_TREES = {"rounds": 30, "eta": 0.02, "lambda": 100.0}
+WEAK: dict[str, dict[str, float | int]] = {
+    "xgboost": {**ESTIMATORS["xgboost"].defaults, **_WEAK_TREES, "max_depth": 2},
+    "lightgbm": {**ESTIMATORS["lightgbm"].defaults, **_WEAK_TREES, "leaves": 4},
+    "linear": {"penalty": 300.0},
+}
 """Parameters that say little, by estimator: tried after its own, before the one that the search draws."""
 TRIALS = 3
 
@@ -61,26 +63,21 @@ def judge(what: Plant, estimator: str, seed: int) -> Run:
     )
     recipe = Recipe((Member(estimator, found.params),), dataset.feature_names, "study", seed)
     oof = refitted(recipe, dataset, folds, threads=1, progress=lambda _: None)
-    target = Target("study", f"{what.horizon}d", what.horizon)
-    claims = skill_test(oof, target).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
-    ic = information_coefficient(oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"])
-    return Run(claims, float(np.nan_to_num(ic).mean()))
+    claims = skill_test(oof, runs.target(what.horizon)).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
+    return Run(claims, float(runs.ic(oof).mean()))
 
 
-def line(what: Plant, runs: list[Run]) -> str:
+def line(what: Plant, found: list[Run]) -> str:
     """A row of the table; the bound is that of Clopper and Pearson (1934)."""
-    claims = sum(run.claims for run in runs)
-    bound = 1.0 if claims == len(runs) else float(beta.ppf(0.95, claims + 1, len(runs) - claims))
-    ics = np.array([run.ic for run in runs])
-    return (
-        f"| {what.ic:g} | {what.horizon} | 0 to {len(runs) - 1} | {claims} | {claims / len(runs):.1%} | {bound:.1%}"
-        f" | {ics.mean():.4f} ± {ics.std(ddof=1) / np.sqrt(len(runs)):.4f} |"
-    )
+    claims, count = sum(run.claims for run in found), len(found)
+    bound = 1.0 if claims == count else float(beta.ppf(0.95, claims + 1, count - claims))
+    told = f"{claims / count:.1%}", f"{bound:.1%}", runs.told([run.ic for run in found])
+    return runs.row(f"{what.ic:g}", what.horizon, runs.over(count), claims, *told)
 
 
-def too_many(what: Plant, runs: list[Run]) -> bool:
+def too_many(what: Plant, found: list[Run]) -> bool:
     """Whether more runs claim skill than the test's level allows where there is none."""
-    return what.ic == 0 and sum(run.claims for run in runs) > SKILL_ALPHA * len(runs)
+    return what.ic == 0 and sum(run.claims for run in found) > SKILL_ALPHA * len(found)
 
 
 def main(arguments: list[str]) -> int:
@@ -89,16 +86,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=200, help="on noise, for each horizon")
     parser.add_argument("--control-runs", type=int, default=40, help=f"with a planted IC of {CONTROL}")
     asked = parser.parse_args(arguments)
-    print("| planted IC | sessions | seeds | claims of skill | share | 95 % bound | IC of the forecasts |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    columns = "planted IC", "sessions", "seeds", "claims of skill", "share", "95 % bound", "IC of the forecasts"
+    print(runs.heading(*columns), flush=True)
     failed = False
-    with ProcessPoolExecutor(2) as pool:
-        for ic, count in ((0.0, asked.runs), (CONTROL, asked.control_runs)):
-            for horizon in HORIZONS:
-                what = Plant(ic, horizon)
-                runs = list(pool.map(partial(judge, what, asked.estimator), range(count)))
-                print(line(what, runs), flush=True)
-                failed |= too_many(what, runs)
+    for ic, count in ((0.0, asked.runs), (CONTROL, asked.control_runs)):
+        for horizon in HORIZONS:
+            what = Plant(ic, horizon)
+            found = runs.side_by_side(partial(judge, what, asked.estimator), range(count))
+            print(line(what, found), flush=True)
+            failed |= too_many(what, found)
     return int(failed)
 
 
