@@ -21,9 +21,10 @@ from ml.frames import check_features
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, feature_definitions, latest_features
 from ml.settings import settings
-from ml.steps import keep, months
-from ml.steps.history import History, Month, as_known
+from ml.steps import going_on, keep, months, past
+from ml.steps.history import History, as_known
 from ml.steps.night import Keys, keys, parse
+from ml.steps.past import Month
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +43,22 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     feature_set = configured(config)
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
-    history = as_known(config, warehouse, night)
+    store = Store(config.store_root)
+    history = going_on.as_known(config, warehouse, night, feature_set)
+    if history is None:
+        history = as_known(config, warehouse, night, goes_on=True)
     if not history.months:
         raise SettingsError(
             f"no bars up to {as_of} that were known at {known_at}",
             "a night whose bars had been accepted by then",
             "Choose a later known_at",
         )
-    tonight = write(Store(config.store_root), night, history, feature_set)
+    tonight = write(store, night, history, feature_set)
+    if history.past is not None:
+        past.write(store, night, feature_set, history.past, history.months, history.bars)
     feature_definitions.record(warehouse, feature_set.rows())
     latest_features.write(warehouse, night, history.digest, feature_set.digest, tonight)
-    sectors = int(history.bars.sector.notna().sum())
-    log.info(
-        "features of %s: %d bars, %d with a sector, snapshot %s",
-        as_of, len(history.member), sectors, history.digest[:16],
-    )  # fmt: skip
+    log.info("features of %s: %d symbols, snapshot %s", as_of, len(tonight), history.digest[:16])
     return keys(night, snapshot=history.digest)
 
 
