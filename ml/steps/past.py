@@ -113,7 +113,7 @@ def write(
     before = [month for month in months if month.first < past.cut]
     place = _place(night.domain, feature_set, bars.calendar, past.cut)
     for name, part in zip(_PARTS, parts, strict=True):
-        store.put(f"{place}/{content[: keep.SHORT]}/{name}", part, {"known_at": night.known_at.isoformat()})
+        store.put(f"{place}/{content[: keep.SHORT]}/{name}", part, {})
     told = {
         "known_at": night.known_at.isoformat(),
         "parts": content[: keep.SHORT],
