@@ -58,7 +58,8 @@ def digest(
     parts = [config.calendar, sessions.VERSION, str(config.min_price), str(config.min_dollar_volume), _code()]
     parts += _tables(known, days, session)
     past = actions[
-        (actions["ex_date"] < sessions.at(config.calendar, np.array([cut]))[0]) & actions["symbol"].isin(symbols)
+        (actions["ex_date"] < sessions.at(config.calendar, np.array([cut]))[0])
+        & actions["symbol"].isin(symbols.tolist())
     ]
     parts.append(frame_digest(past.reset_index(drop=True)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -66,7 +67,7 @@ def digest(
 
 def _tables(known: bars.Known, days: pd.DataFrame, session: pd.Timestamp) -> Sequence[str]:
     """Labels, sectors and members on the days on which there were bars; without any member everybody is one."""
-    owned = days[days["symbol"].isin(known.tickers["symbol"])].reset_index(drop=True)
+    owned = days[days["symbol"].isin(known.tickers["symbol"].tolist())].reset_index(drop=True)
     labels = spells.within(days, identity.label_spans(known.tickers, session), "label") if len(known.tickers) else owned
     sectors = spells.within(days, identity.filled(known.sectors), "sector")
     members = spells.within(days, identity.filled(known.members))
