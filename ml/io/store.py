@@ -118,6 +118,19 @@ class Store:
         """Whether there is a complete entry at `key`; its size is compared, its content is not read."""
         return self._complete(key) is not None
 
+    def remove(self, key: str) -> None:
+        """No entry is at `key` afterwards; who reads it meanwhile finds it whole, or none."""
+        try:
+            fields = self._fields(key)
+            for name in (_MANIFEST, str(fields["file"])):
+                self._folder.remove(f"{key}/{name}")
+        except (*_ABSENT, ValueError):
+            return
+        except StoreError:
+            raise
+        except OSError as error:
+            raise self._unreadable(key, error) from error
+
     def _complete(self, key: str) -> dict[str, Any] | None:
         """The manifest of a complete entry, None where there is none."""
         try:

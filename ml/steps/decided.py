@@ -20,10 +20,13 @@ _ML = Path(__file__).parent.parent
 _CODE = (
     "equity/adjustment.py",
     "equity/calendar_offsets.py",
+    "equity/features/tails.py",
     "equity/identity.py",
     "equity/sessions.py",
     "equity/spells.py",
     "equity/universe.py",
+    "frames.py",
+    "io/store.py",
     "io/warehouse/bars.py",
     "steps/decided.py",
     "steps/going_on.py",

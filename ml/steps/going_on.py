@@ -38,9 +38,6 @@ from ml.steps.past import Kept, Past
 
 log = logging.getLogger(__name__)
 
-MONTHS_BACK = 3
-"""How long ago the last night may be."""
-
 
 class _Differs(Exception):
     """Why the whole history must be read."""
@@ -88,11 +85,11 @@ def as_known(config: Settings, warehouse: Warehouse, night: Night, feature_set: 
 def _kept(store: Store, calendar: str, night: Night, feature_set: FeatureSet) -> Kept:
     """The past of the night's month, or of the nearest one before."""
     cut = sessions.first_of_month(calendar, night.as_of)
-    for _ in range(1 + MONTHS_BACK):
+    for _ in range(1 + past.MONTHS_BACK):
         kept = past.find(store, night.domain, feature_set, calendar, cut)
         if kept is not None:
             return kept
-        cut = sessions.first_of_month(calendar, sessions.closes_at(calendar, np.array([cut - 1]))[0])
+        cut = past.month_before(calendar, cut)
     raise _Differs("no night of the last months kept what is before them")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,9 @@ RAW = max(universe.TRAILING, adjustment.TWICE_WITHIN + 2)
 
 SILENT = 300
 """Sessions without a bar after which no tail of a symbol is kept: should it trade again, the history is read whole."""
+
+MONTHS_BACK = 3
+"""How many months ago the last night may be, for a history to go on from it."""
 
 _PARTS = ("symbols", "raw", "days", "tail")
 
@@ -122,18 +126,22 @@ def write(
         "sectors": list(bars.sector.categories),
         "months": [[month.name, month.first, month.last, month.digest] for month in before],
     }
+    there = _told(store, place)
     # As content, for fields beside the same content would not replace those that are there.
     store.put(place, pd.DataFrame({"told": pd.Series([json.dumps(told)], dtype="str")}), {})
+    if there is not None and there["parts"] != told["parts"]:
+        _remove_parts(store, place, there)
+    _forget_before(store, night.domain, feature_set, bars.calendar, past.cut)
 
 
 def find(store: Store, domain: str, feature_set: FeatureSet, calendar: str, cut: int) -> Kept | None:
     """The past that was kept of the month which begins with the session `cut`; None without one, or a damaged one."""
     place = _place(domain, feature_set, calendar, cut)
-    if not store.has(place):
+    told = _told(store, place)
+    if told is None:
         return None
+    parts = f"{place}/{told['parts']}"
     try:
-        told = json.loads(store.get(place)["told"].iloc[0])
-        parts = f"{place}/{told['parts']}"
         symbols, raw, days = (store.get(f"{parts}/{name}") for name in _PARTS[:3])
     except StoreError:
         return None
@@ -141,6 +149,27 @@ def find(store: Store, domain: str, feature_set: FeatureSet, calendar: str, cut:
     begins = sessions.closes_at(calendar, np.array([cut]))[0].to_pydatetime()
     known_at = datetime.fromisoformat(told["known_at"])
     return Kept(past, tuple(_month(*month) for month in told["months"]), begins, known_at, parts, told["sectors"])
+
+
+def _forget_before(store: Store, domain: str, feature_set: FeatureSet, calendar: str, cut: int) -> None:
+    """Of the months before the one that begins with the session, keep the last: each is as large as the next."""
+    for back in range(MONTHS_BACK + 1):
+        cut = month_before(calendar, cut)
+        place = _place(domain, feature_set, calendar, cut)
+        there = _told(store, place) if back else None
+        if there is not None:
+            store.remove(place)
+            _remove_parts(store, place, there)
+
+
+def _remove_parts(store: Store, place: str, told: Mapping[str, Any]) -> None:
+    for name in _PARTS:
+        store.remove(f"{place}/{told['parts']}/{name}")
+
+
+def month_before(calendar: str, cut: int) -> int:
+    """The first session of the month before the one that begins with the session `cut`, both by their numbers."""
+    return sessions.first_of_month(calendar, sessions.closes_at(calendar, np.array([cut - 1]))[0])
 
 
 def tail(store: Store, kept: Kept) -> pd.DataFrame:
@@ -160,6 +189,17 @@ def _tail(bars: PlacedBars, cut: int, warm_up: int) -> tuple[npt.NDArray[np.int6
     columns |= {name: bars.adjusted[name].to_numpy()[rows] for name in BARS}
     columns["sector"] = bars.sector.codes[rows].astype(np.int16)
     return since - start, pd.DataFrame(columns, copy=False)
+
+
+def _told(store: Store, place: str) -> dict[str, Any] | None:
+    """What was written down beside the parts; None where there is nothing, or it is damaged."""
+    if not store.has(place):
+        return None
+    try:
+        told: dict[str, Any] = json.loads(store.get(place)["told"].iloc[0])
+    except StoreError:
+        return None
+    return told
 
 
 def _place(domain: str, feature_set: FeatureSet, calendar: str, cut: int) -> str:

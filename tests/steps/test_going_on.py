@@ -244,6 +244,17 @@ def test_what_is_kept_of_a_month_by_a_night_that_went_on_is_what_the_whole_gives
     assert pasts(tmp_path / "grown", "2014-02") == pasts(tmp_path / "whole", "2014-02")
 
 
+def test_the_store_holds_the_past_of_two_months_and_what_was_replaced_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = ("2013-12-02", "2014-01-06", "2014-02-03", NEXT)
+    nights = Nights([*map(Story, days[:3]), Story(NEXT, corrected("AAA", "2013-05-08"))], monkeypatch)
+    for number in range(len(days)):
+        nights.run(number, tmp_path)
+    assert nights.went_on == [False, True, True, False]
+    assert [len(pasts(tmp_path, month)) for month in ("2013-12", "2014-01", "2014-02")] == [0, 10, 10]
+
+
 def _deleted(root: Path, _: pytest.MonkeyPatch) -> None:
     next((root / keep.features("equity", SET.digest) / "2012-07").rglob("*.parquet")).unlink()
 
