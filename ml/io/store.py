@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -101,6 +101,21 @@ class Store:
             raise self._unreadable(key, error) from error
         frame: pd.DataFrame = table.to_pandas()
         return frame
+
+    def columns(self, key: str, names: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """Columns of numbers without gaps, one after the other, so that one is in memory at a time; errors as `get`."""
+        manifest = self.manifest(key)
+        if not self._is_intact(key, manifest):
+            raise _damaged(key, f"{manifest['file']} without the digest in its manifest")
+        try:
+            with self._folder.open(f"{key}/{manifest['file']}") as file:
+                parquet = pq.ParquetFile(file)
+                for name in names:
+                    yield name, parquet.read(columns=[name]).column(name).to_numpy()
+        except (*_ABSENT, pa.ArrowException, KeyError) as error:
+            raise _damaged(key, f"{manifest['file']} that cannot be read ({error})") from error
+        except OSError as error:
+            raise self._unreadable(key, error) from error
 
     def manifest(self, key: str) -> dict[str, Any]:
         """The caller's fields with rows, content (see `frame_digest`), sha256, bytes, file and created_by.

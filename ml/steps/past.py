@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ml.equity import adjustment, sessions, universe
 from ml.equity.adjustment import Factors
 from ml.equity.features import tails
 from ml.equity.features.feature import FeatureSet
-from ml.equity.features.inputs import BARS
+from ml.equity.features.inputs import BARS, SECTOR
 from ml.equity.features.tails import PlacedBars
 from ml.errors import StoreError
 from ml.io.store import Store, frame_digest
@@ -34,6 +35,9 @@ RAW = max(universe.TRAILING, adjustment.TWICE_WITHIN + 2)
 
 SILENT = 300
 """Sessions without a bar after which no tail of a symbol is kept: should it trade again, the history is read whole."""
+
+SESSION = "session"
+"""The column of a tail that has the running number of each bar's session."""
 
 MONTHS_BACK = 3
 """How many months ago the last night may be, for a history to go on from it."""
@@ -172,9 +176,13 @@ def month_before(calendar: str, cut: int) -> int:
     return sessions.first_of_month(calendar, sessions.closes_at(calendar, np.array([cut - 1]))[0])
 
 
-def tail(store: Store, kept: Kept) -> pd.DataFrame:
-    """The last adjusted bars of each symbol, `kept` of them, by symbol and session; StoreError when it is damaged."""
-    return store.get(f"{kept.place}/{_PARTS[3]}")
+def tail(store: Store, kept: Kept) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Column by column, SESSION, SECTOR and those of bars: the last bars of each symbol, by symbol and session.
+
+    The first one is read and the rest proved before it returns; StoreError when it is damaged.
+    """
+    columns = store.columns(f"{kept.place}/{_PARTS[3]}", [SESSION, SECTOR, *BARS])
+    return chain([next(columns)], columns)
 
 
 def _tail(bars: PlacedBars, cut: int, warm_up: int) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
@@ -185,9 +193,9 @@ def _tail(bars: PlacedBars, cut: int, warm_up: int) -> tuple[npt.NDArray[np.int6
     wanted = np.where(bars.sessions_of(since - 1) < cut - SILENT, 1, warm_up)
     start = np.maximum(since - wanted, first)
     rows = tails.ranges(start, since)
-    columns: dict[str, Any] = {"session": bars.sessions_of(rows).astype(np.int32)}
+    columns: dict[str, Any] = {SESSION: bars.sessions_of(rows).astype(np.int32)}
     columns |= {name: bars.adjusted[name].to_numpy()[rows] for name in BARS}
-    columns["sector"] = bars.sector.codes[rows].astype(np.int16)
+    columns[SECTOR] = bars.sector.codes[rows].astype(np.int16)
     return since - start, pd.DataFrame(columns, copy=False)
 
 
