@@ -11,6 +11,7 @@ scale the past by 1 - cash / close before, which overstates the return's distanc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -34,6 +35,27 @@ _DAYS_APART = 1 << 20
 """Room for one symbol's days in a composite key (2800 years)."""
 
 
+@dataclass(frozen=True)
+class Factors:
+    """What raw values are adjusted by, per bar: prices are multiplied by `price`, volumes divided by `shares`."""
+
+    price: Reals
+    shares: Reals
+
+
+@dataclass(frozen=True)
+class Carried:
+    """From where an adjustment goes on, when of each symbol only the last bars before it are at hand.
+
+    old: per bar, whether it is one of those; there are at least TWICE_WITHIN + 1 of a symbol, or all
+    price, shares: per symbol, in the order of the bars, the factors of its last old bar; 1 without any
+    """
+
+    old: npt.NDArray[np.bool_]
+    price: Reals
+    shares: Reals
+
+
 def adjust(
     bars: pd.DataFrame, actions: pd.DataFrame, calendar: str, adjustment: Adjustment = "total_return"
 ) -> pd.DataFrame:
@@ -47,17 +69,38 @@ def adjust(
     first bar has nothing to be compared with and is ignored, as are actions of other symbols. So are
     the actions that `unusable_actions` lists.
     """
+    return adjusted(bars, factors(bars, actions, calendar, adjustment))
+
+
+def factors(
+    bars: pd.DataFrame,
+    actions: pd.DataFrame,
+    calendar: str,
+    adjustment: Adjustment = "total_return",
+    carried: Carried | None = None,
+) -> Factors:
+    """What `adjust` adjusts by; with `carried` the new bars' are those of the whole history, to the bit.
+
+    Of the old bars, then, only the last one of each symbol has its own.
+    """
     key, placed = _place(bars, actions, calendar)
     good = placed[placed["reason"] == ""] if adjustment != "none" else placed.iloc[:0]
     if adjustment == "splits":
         good = good[good["kind"] == "split"]
+    if carried is not None:
+        good = good[~carried.old[good["bar"].to_numpy()]]
     by_bar = good.groupby("bar").agg(shares=("ratio", "prod"), cash=("paid", "sum"))
     bar, ratio = by_bar.index.to_numpy(), by_bar["shares"].to_numpy()
-    shares = _running_product(key, bar, ratio)
-    price = _running_product(key, bar, ratio + by_bar["cash"].to_numpy() / bars["close"].to_numpy()[bar])
+    worth = ratio + by_bar["cash"].to_numpy() / bars["close"].to_numpy()[bar]
+    price = _running_product(key, bar, worth, None if carried is None else carried.price)
+    return Factors(price, _running_product(key, bar, ratio, None if carried is None else carried.shares))
+
+
+def adjusted(bars: pd.DataFrame, by: Factors) -> pd.DataFrame:
+    """ADJUSTED of BARS."""
     frame = {"symbol": bars["symbol"], "ts": bars["ts"]}
-    frame |= {column: bars[column] * price for column in _PRICES}
-    frame |= {"volume": bars["volume"] / shares, "raw_close": bars["close"]}
+    frame |= {column: bars[column] * by.price for column in _PRICES}
+    frame |= {"volume": bars["volume"] / by.shares, "raw_close": bars["close"]}
     return ADJUSTED.cast(pd.DataFrame(frame, copy=False))
 
 
@@ -146,16 +189,22 @@ def _same_symbol(one: Positions, other: Positions) -> npt.NDArray[np.bool_]:
     return np.equal(one // _DAYS_APART, other // _DAYS_APART)
 
 
-def _running_product(key: Positions, bar: Positions, factor: Reals) -> Reals:
+def _running_product(key: Positions, bar: Positions, factor: Reals, start: Reals | None) -> Reals:
     """Per bar, the product of the factors that took effect on it or before it in its own symbol.
 
     `bar` is ascending. Multiplied in the order of time, one after the other, so that a later action
     leaves every bit of the earlier products alone.
+    start: per symbol, what is multiplied first
     """
-    result = np.ones(len(key))
+    result = np.ones(len(key)) if start is None else start[key // _DAYS_APART]
     if not len(bar):
         return result
-    product = pd.Series(factor).groupby(key[bar] // _DAYS_APART).cumprod().to_numpy()
+    symbol = key[bar] // _DAYS_APART
+    if start is not None:
+        first = np.flatnonzero(np.diff(symbol, prepend=-1))
+        factor = factor.copy()
+        factor[first] = start[symbol[first]] * factor[first]
+    product = pd.Series(factor).groupby(symbol).cumprod().to_numpy()
     last = np.repeat(np.arange(-1, len(bar)), np.diff([0, *bar, len(key)]))
     affected = (last >= 0) & _same_symbol(key[bar[last]], key)
     result[affected] = product[last[affected]]

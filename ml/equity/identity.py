@@ -55,7 +55,7 @@ def label(frame: pd.DataFrame, tickers: pd.DataFrame, date_column: str, as_of: p
     """
     if not _renames(tickers):
         return frame
-    spans = _labelled(_spans(tickers[~(tickers["valid_from"] > as_of)]))
+    spans = label_spans(tickers, as_of)
     code, symbols = pd.factorize(frame["symbol"])
     names, day = pd.Index(symbols), _day(frame[date_column])
     span = _span_of_row(spans, names, code, day)
@@ -68,6 +68,16 @@ def label(frame: pd.DataFrame, tickers: pd.DataFrame, date_column: str, as_of: p
         return frame
     told, rank = np.unique(choices[used].astype(str), return_inverse=True)
     return _relabelled(frame, told, rank[index], code, day)
+
+
+def label_spans(tickers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """TICKERS that began by `as_of`, their open ends filled in, each with the `label` of its instrument; sorted."""
+    return _labelled(_spans(tickers[~(tickers["valid_from"] > as_of)]))
+
+
+def filled(spans: pd.DataFrame) -> pd.DataFrame:
+    """Intervals whose open ends lie beyond any session."""
+    return spans.assign(valid_from=spans["valid_from"].fillna(_ALWAYS), valid_to=spans["valid_to"].fillna(_STILL))
 
 
 def _under_new_tickers(actions: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
@@ -135,9 +145,7 @@ def sector_of(bars: pd.DataFrame, sectors: pd.DataFrame, calendar: str) -> pd.Ca
     numbers, texts = pd.factorize(sectors["sector"], sort=True)
     if not len(texts):
         return pd.Categorical.from_codes(np.full(len(bars), -1), texts)
-    spans = sectors.assign(
-        valid_from=sectors["valid_from"].fillna(_ALWAYS), valid_to=sectors["valid_to"].fillna(_STILL)
-    )
+    spans = filled(sectors)
     code, symbols = pd.factorize(bars["symbol"])
     span = _span_of_row(spans, pd.Index(symbols), code, _day(sessions.session_of(calendar, bars["ts"])))
     return pd.Categorical.from_codes(np.where(span >= 0, numbers[span], -1), texts)
@@ -196,7 +204,7 @@ def _spans(tickers: pd.DataFrame) -> pd.DataFrame:
     """The intervals with their open ends filled in, sorted, none empty, no two of one ticker overlapping."""
     ordered = tickers.sort_values(["symbol", "valid_from"], na_position="first").reset_index(drop=True)
     _refuse_two_owners(ordered.rename(columns={"instrument_id": "instrument"}))
-    return ordered.assign(valid_from=ordered["valid_from"].fillna(_ALWAYS), valid_to=ordered["valid_to"].fillna(_STILL))
+    return filled(ordered)
 
 
 def _labelled(spans: pd.DataFrame) -> pd.DataFrame:

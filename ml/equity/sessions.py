@@ -186,6 +186,17 @@ def at(calendar: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime
     return _table(calendar).sessions[numbers]
 
 
+def closes_at(calendar: str, numbers: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    """The closes (UTC) of the sessions with these running numbers."""
+    return _utc(_table(calendar).closes[numbers])
+
+
+def first_of_month(calendar: str, close: datetime) -> int:
+    """The running number of the first session of the month that the session closing at `close` lies in."""
+    month = np.datetime64(_session_at(calendar, pd.Timestamp(close)), "M")
+    return int(np.searchsorted(_table(calendar).sessions, month.astype("datetime64[us]")))
+
+
 def parse_as_of(calendar: str, text: str, now: datetime | None = None) -> pd.Timestamp:
     """The close that `text` means: a session ("2013-03-01") or the close itself as an ISO instant (UTC if naive).
 

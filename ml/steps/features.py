@@ -20,10 +20,11 @@ from ml.errors import SettingsError
 from ml.frames import check_features
 from ml.io.store import Store
 from ml.io.warehouse import Warehouse, feature_definitions, latest_features
-from ml.settings import settings
-from ml.steps import keep, months
-from ml.steps.history import History, Month, as_known
+from ml.settings import Settings, settings
+from ml.steps import going_on, keep, months, past
+from ml.steps.history import History, as_known
 from ml.steps.night import Keys, keys, parse
+from ml.steps.past import Month
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     feature_set = configured(config)
     night = parse(domain, as_of, known_at)
     warehouse = Warehouse(config.require_warehouse_dsn())
-    history = as_known(config, warehouse, night)
+    history = known(config, warehouse, night, feature_set)
     if not history.months:
         raise SettingsError(
             f"no bars up to {as_of} that were known at {known_at}",
@@ -52,16 +53,21 @@ def run(domain: str, as_of: str, known_at: str) -> Keys:
     tonight = write(Store(config.store_root), night, history, feature_set)
     feature_definitions.record(warehouse, feature_set.rows())
     latest_features.write(warehouse, night, history.digest, feature_set.digest, tonight)
-    sectors = int(history.bars.sector.notna().sum())
-    log.info(
-        "features of %s: %d bars, %d with a sector, snapshot %s",
-        as_of, len(history.member), sectors, history.digest[:16],
-    )  # fmt: skip
+    log.info("features of %s: %d symbols, snapshot %s", as_of, len(tonight), history.digest[:16])
     return keys(night, snapshot=history.digest)
 
 
+def known(config: Settings, warehouse: Warehouse, night: Night, feature_set: FeatureSet) -> History:
+    """The night's history: where another one's goes on, no more of it than these features need."""
+    found = going_on.as_known(config, warehouse, night, feature_set)
+    return as_known(config, warehouse, night, goes_on=True) if found is None else found
+
+
 def write(store: Store, night: Night, history: History, feature_set: FeatureSet) -> pd.DataFrame:
-    """Keep the night's adjusted bars and features, its own rows of them apart; returns those of the features."""
+    """Keep the night's adjusted bars and features, its own rows of them apart, and last how its history goes on.
+
+    Returns its own rows of the features.
+    """
     domain, snapshot = night.domain, history.digest
     manifest = {**keys(night), "snapshot": snapshot, "feature_set": feature_set.digest}
     bars, features = keep.adjusted(domain), keep.features(domain, feature_set.digest)
@@ -72,6 +78,8 @@ def write(store: Store, night: Night, history: History, feature_set: FeatureSet)
     store.put(keep.tonight(domain, feature_set.digest, snapshot), tonight, manifest)
     reference = _reference(store.get(months.place(bars, last)), night)
     store.put(keep.reference(domain, snapshot), reference, manifest)
+    if history.past is not None:
+        past.write(store, night, feature_set, history.past, history.months, history.bars)
     return tonight
 
 

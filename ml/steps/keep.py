@@ -31,6 +31,11 @@ def adjusted(domain: str) -> str:
     return f"{domain}/adjusted/{TIMEFRAME}"
 
 
+def past(domain: str, feature_set: str, month: str) -> str:
+    """What was kept of a history before one month, so that its nights need not read it."""
+    return f"{domain}/past/{TIMEFRAME}/{feature_set[:SHORT]}/{month}"
+
+
 def labels(target: Target, snapshot: str) -> str:
     """Labels of one target, of the kind that it learns, in one data snapshot."""
     return f"{target.domain}/labels/{target.name}/{target.label}/{snapshot[:SHORT]}"

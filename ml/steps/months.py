@@ -18,7 +18,7 @@ import pandas as pd
 from ml.errors import StoreError
 from ml.io.store import Store
 from ml.steps import keep
-from ml.steps.history import Month
+from ml.steps.past import Month
 
 WRITERS = 3
 """Months that are written at once, each in memory meanwhile: two are packed and digested, one waits for the disk."""

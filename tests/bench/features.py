@@ -15,10 +15,13 @@ from ml.equity.features.catalogue import DEFAULT_SET
 from ml.equity.features.compute import compute
 from ml.equity.features.feature import FeatureSet
 from ml.frames import ADJUSTED
+from tests.bench import memory
 from tests.bench.timing import Measured, measure, table
 
 CALENDAR = "XNYS"
 SECTORS = 11
+REPEATS = 3
+MEBIBYTE = 2**20
 
 
 def main() -> None:
@@ -39,6 +42,8 @@ def main() -> None:
         best = row.count / min(row.seconds)
         values = best * len(feature_set.features) / 1e6
         print(f"{feature_set.name}: best {best:,.0f} bars/s, {values:,.0f} M values/s")
+    for feature_set in (DEFAULT_SET, ALPHA158):
+        print(_memory(adjusted, feature_set))
 
 
 def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int) -> Measured:
@@ -47,6 +52,17 @@ def _measured(adjusted: pd.DataFrame, feature_set: FeatureSet, repeats: int) -> 
         *("features", what, len(adjusted), "bars"),
         lambda: compute(adjusted, feature_set, CALENDAR, sector=sector),
         repeats=repeats,
+    )
+
+
+def _memory(adjusted: pd.DataFrame, feature_set: FeatureSet) -> str:
+    """The peak beside the output: the most of REPEATS, since what was freed before may be used again unseen."""
+    sector = sectors(adjusted)
+    grown = max(memory.growth(lambda: compute(adjusted, feature_set, CALENDAR, sector=sector)) for _ in range(REPEATS))
+    output = len(adjusted) * len(feature_set.features) * np.dtype(np.float32).itemsize
+    return (
+        f"{feature_set.name}: output {output / MEBIBYTE:,.0f} MiB, grew by {grown / MEBIBYTE:,.0f} MiB at most,"
+        f" {grown / output - 1:+.1%} (at most +25 %)"
     )
 
 

@@ -322,6 +322,17 @@ def test_a_reader_beside_a_writer_that_replaces_always_gets_a_whole_frame(tmp_pa
     assert seen == whole
 
 
+def test_what_is_removed_is_gone_and_may_be_written_again(store: Store) -> None:
+    store.remove(KEY)
+    for _ in range(2):
+        store.put(KEY, frame(), {})
+        assert store.has(KEY)
+        store.remove(KEY)
+        assert not store.has(KEY)
+        with pytest.raises(StoreError, match="nothing at"):
+            store.get(KEY)
+
+
 def test_the_digest_is_known_by_hand_for_one_number() -> None:
     by_hand = hashlib.sha256(b"rows 1" + b'["x", "float64"]' + np.float64(1.5).tobytes()).hexdigest()
     assert frame_digest(pd.DataFrame({"x": [1.5]})) == by_hand

@@ -22,6 +22,7 @@ from ml.errors import StoreError
 from ml.io.store import Store
 from ml.steps import features, history, keep, months
 from ml.steps.history import History
+from ml.steps.past import Month
 from tests.equity.panels import CALENDAR, actions_of, random_bars
 
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
@@ -154,7 +155,7 @@ def test_only_the_months_that_changed_are_computed(
     kept(tmp_path, [first])
     computed = []
 
-    def watched(missing: Sequence[history.Month]) -> list[list[history.Month]]:
+    def watched(missing: Sequence[Month]) -> list[list[Month]]:
         computed.append([month.name for month in missing])
         return [[month] for month in missing]
 

@@ -34,6 +34,7 @@ class PlacedBars:
 
     sector: of each row, missing where nobody knows it
     edges: symbol s has the rows edges[s] to edges[s + 1]; key: ascending, of s and the running number of the session
+    skipped: by symbol, how many bars its history has before its first row here; without, none has any
     """
 
     adjusted: pd.DataFrame
@@ -41,13 +42,13 @@ class PlacedBars:
     calendar: str
     edges: Indices
     key: Indices
+    skipped: Indices | None = None
 
     @classmethod
     def of(cls, adjusted: pd.DataFrame, calendar: str, sector: pd.Categorical[str] | None = None) -> PlacedBars:
         """Without `sector` nobody's is known. FrameError when an instant is not a close."""
         edges = edges_of(adjusted["symbol"].array)
-        number = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-        key = (number << _SESSION_BITS) + sessions.positions(calendar, adjusted["ts"])
+        key = keyed(np.diff(edges), sessions.positions(calendar, adjusted["ts"]))
         sector = unknown_sectors(len(adjusted)) if sector is None else sector
         return cls(adjusted, sector, calendar, edges, key)
 
@@ -61,8 +62,41 @@ class PlacedBars:
 
     def between(self, first: int, last: int) -> Indices:
         """The rows of the sessions from first to last, sorted by (ts, symbol)."""
-        rows = _ranges(self.since(first), self.since(last + 1))
+        rows = ranges(self.since(first), self.since(last + 1))
         return rows[np.argsort(self.sessions_of(rows), kind="stable")]
+
+
+def keyed(counts: Indices, place: Indices) -> Indices:
+    """PlacedBars.key of symbols with so many rows each, from the running number of the session of each row."""
+    return (np.repeat(np.arange(len(counts)), counts) << _SESSION_BITS) + place
+
+
+def reaches_back(bars: PlacedBars, feature_set: FeatureSet, first: int, last: int) -> bool:
+    """Whether the bars hold all that the sessions from first to last look back on, and those after the first of them.
+
+    Only where bars were skipped can they lack anything.
+    """
+    if bars.skipped is None:
+        return True
+    furthest: dict[int, tuple[int, ...]] = {}
+    for feature in feature_set.features:
+        reach = _trimmed(feature.reach)
+        furthest[len(reach)] = _further(furthest.get(len(reach), reach), reach)
+    return all(_is_there(bars, bars.skipped > 0, reach, first, last) for reach in furthest.values())
+
+
+def _is_there(bars: PlacedBars, skipped: npt.NDArray[np.bool_], reach: tuple[int, ...], first: int, last: int) -> bool:
+    """As `_tails` looks back, step by step; skipped: by symbol, whether any bar was."""
+    stop = bars.since(last + 1)
+    for stage, count in enumerate(reach):
+        begin = bars.since(first)
+        # One row before the session proves that none of those skipped lies in it or after it.
+        start = begin - max(count, int(stage > 0))
+        if (skipped & (begin < stop) & (start < bars.edges[:-1])).any():
+            return False
+        start = np.maximum(begin - count, bars.edges[:-1])[begin < stop]
+        first = int(bars.sessions_of(start).min(initial=first))
+    return True
 
 
 def compute_sessions(bars: PlacedBars, feature_set: FeatureSet, first: int, last: int) -> pd.DataFrame:
@@ -152,13 +186,13 @@ def _compute(
     plan = Plan.of(nodes)
     start, stop = _tails(bars, reach, first, last)
     there = start < stop
-    rows = _ranges(start, stop)
+    rows = ranges(start, stop)
     edges = np.append(0, np.cumsum((stop - start)[there]))
     place = bars.sessions_of(rows)
     wanted = {name: bars.adjusted[name].to_numpy()[rows] for name in BARS if name in plan.inputs}
     adjusted = pd.DataFrame(wanted, copy=False)
     inputs = Inputs.of(adjusted, bars.sector[rows], bars.calendar, place, plan.inputs)
-    ages = (start - bars.edges[:-1])[there]
+    ages = (start - bars.edges[:-1] + (0 if bars.skipped is None else bars.skipped))[there]
     if len(reach) == 1:
         plan.run(Panel.laid(edges, ages, place, first), inputs, out, threads)
         return
@@ -184,7 +218,7 @@ def _tails(bars: PlacedBars, reach: tuple[int, ...], first: int, last: int) -> t
     return start, stop
 
 
-def _ranges(start: Indices, stop: Indices) -> Indices:
+def ranges(start: Indices, stop: Indices) -> Indices:
     """All numbers from start[0] to stop[0], from start[1] to stop[1]..., ends excluded."""
     counts = stop - start
     ends = np.cumsum(counts)

@@ -54,7 +54,17 @@ def as_known(warehouse: Warehouse, night: Night, read: ReadYear | None = None) -
 
     read: gives what `of_year` gives; by default it is that
     """
-    rows = _rows(warehouse, night, read or partial(of_year, warehouse, night))
+    return _with_what_belongs(warehouse, night, _rows(warehouse, night, read or partial(of_year, warehouse, night)))
+
+
+def as_known_since(warehouse: Warehouse, night: Night, since: datetime) -> Known:
+    """The same, without the bars that closed before `since`."""
+    with warehouse.transaction() as transaction:
+        rows = _values(believed(transaction, "bars_as_known_since", {**vars(night), "since": since}))
+    return _with_what_belongs(warehouse, night, [rows])
+
+
+def _with_what_belongs(warehouse: Warehouse, night: Night, rows: list[pd.DataFrame]) -> Known:
     with warehouse.transaction() as transaction:
 
         def table(name: str, contract: frames.Contract) -> pd.DataFrame:
@@ -72,7 +82,10 @@ def as_known(warehouse: Warehouse, night: Night, read: ReadYear | None = None) -
 def of_year(warehouse: Warehouse, night: Night, year: int) -> pd.DataFrame:
     """The bars of a year (of UTC) as known: symbol_id, ts (without a zone) and the values, in no order."""
     with warehouse.transaction() as transaction:
-        rows = believed(transaction, "bars_as_known", {**vars(night), "year": year})
+        return _values(believed(transaction, "bars_as_known", {**vars(night), "year": year}))
+
+
+def _values(rows: Records) -> pd.DataFrame:
     values = {name: rows[name].astype(np.float64) for name in VALUES}
     columns = {"symbol_id": rows["symbol_id"].astype(np.int32), "ts": instants(rows), **values}
     return pd.DataFrame(columns, copy=False)
@@ -94,13 +107,24 @@ def versions_of_year(warehouse: Warehouse, night: Night, year: int) -> Versions:
         return Versions(**transaction.one("bar_versions", named))
 
 
+def versions_between(warehouse: Warehouse, known_after: datetime, known_at: datetime, before: datetime) -> int:
+    """How many versions of bars that closed before `before` were learned after one instant and by another."""
+    named = {"timeframe": TIMEFRAME, "known_after": known_after, "known_at": known_at, "before": before}
+    with warehouse.transaction() as transaction:
+        return int(transaction.one("bar_versions_between", named)["versions"])
+
+
+def years_in_use(warehouse: Warehouse, last: int) -> list[int]:
+    """The years up to `last` that have a table of bars, in order."""
+    return [each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME and each.year <= last]
+
+
 def _rows(warehouse: Warehouse, night: Night, read: ReadYear) -> list[pd.DataFrame]:
     """Bars as known by symbol_id, year by year on READERS connections at once.
 
     What was known at an instant that has passed never changes, so they need no common snapshot.
     """
-    last = night.as_of.astimezone(UTC).year
-    years = [each.year for each in partitions.years(warehouse) if each.timeframe == TIMEFRAME and each.year <= last]
+    years = years_in_use(warehouse, night.as_of.astimezone(UTC).year)
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, years))
 

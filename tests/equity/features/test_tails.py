@@ -79,6 +79,50 @@ def test_sessions_from_tails_have_the_bits_of_the_whole(seed: int, back: int, sp
     assert same_bits(got, whole[(session > last - span) & (session <= last)].reset_index(drop=True)) == []
 
 
+def cut_down(bars: PlacedBars, first: int, count: int) -> PlacedBars:
+    """What is left when of each symbol's bars before the session no more than `count` are at hand."""
+    since = bars.since(first)
+    start = np.maximum(since - count, bars.edges[:-1])
+    rows, counts = tails.ranges(start, bars.edges[1:]), bars.edges[1:] - start
+    key = tails.keyed(counts, bars.sessions_of(rows))
+    edges, skipped = np.append(0, np.cumsum(counts)), start - bars.edges[:-1]
+    adjusted = bars.adjusted.take(rows).reset_index(drop=True)
+    return PlacedBars(adjusted, bars.sector[rows], CALENDAR, edges, key, skipped)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.sampled_from([300, 700, 1100]), halts=st.sampled_from([0.0, 0.02]))
+def test_cut_down_to_tails_they_give_the_same_bits_or_say_that_bars_are_lacking(
+    seed: int, count: int, halts: float
+) -> None:
+    panel = market(1500, seed, halts)
+    some = FeatureSet("some", 1, tuple(one for one in EVERYTHING.features if sum(one.reach) < count - 50))
+    bars = PlacedBars.of(panel, CALENDAR, sectors_of(panel, seed))
+    last = int(bars.sessions_of(slice(None)).max())
+    short = cut_down(bars, last - 20, count)
+    assert short.skipped is not None
+    assert short.skipped.any()
+    # EEE hardly ever trades: what looks across symbols on its behalf may need all that there is.
+    if tails.reaches_back(short, some, last - 20, last):
+        got, expected = (compute_sessions(each, some, last - 20, last) for each in (short, bars))
+        assert same_bits(got, expected) == []
+
+
+def test_tails_are_enough_where_everybody_trades_and_not_where_one_trades_again() -> None:
+    panel = unadjusted(random_bars(["AAA", "BBB", "CCC"], 900, 3))
+    some = FeatureSet("some", 1, tuple(one for one in DEFAULT_SET.features if sum(one.reach) <= 511))
+    whole = PlacedBars.of(panel, CALENDAR)
+    last = int(whole.sessions_of(slice(None)).max())
+    assert tails.reaches_back(cut_down(whole, last, 511), some, last, last)
+    assert not tails.reaches_back(cut_down(whole, last, 510), some, last, last)
+    # What CCC looks back on across symbols lies before the others' tails.
+    halted = panel[(panel["symbol"] != "CCC") | (panel.index % 4 == 0)].reset_index(drop=True)
+    across = FeatureSet("across", 1, tuple(one for one in some.features if len(one.reach) > 1))
+    bars = PlacedBars.of(halted, CALENDAR)
+    assert tails.reaches_back(cut_down(bars, last, 400), across, last, last)
+    assert not tails.reaches_back(cut_down(bars, last, 200), across, last, last)
+
+
 def test_the_beginning_of_a_history_and_all_of_it() -> None:
     panel = market(300, 4)
     whole = compute(panel, EVERYTHING, CALENDAR, sector=sectors_of(panel))
