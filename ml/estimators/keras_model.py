@@ -43,7 +43,8 @@ class Architecture:
 
 
 class Targets(NamedTuple):
-    """What a batch of windows should be answered with: up 0 or 1, standardised value, weight; each (batch,)."""
+    """What a batch of windows should be answered with: the event, near 0 or 1, standardised value, weight; each
+    (batch,)."""
 
     up: Floats
     value: Floats

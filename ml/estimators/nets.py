@@ -28,13 +28,14 @@ from ml.estimators.interface import (
     require_both_classes,
 )
 from ml.estimators.keras_model import Architecture, Net, State, Targets
+from ml.estimators.shared_moves import SharedMoves
 from ml.estimators.windows import CLIP, Floats, Normaliser, Windows
 
-LOOK = 8192
+LOOK = 16384
 """Windows learned from between two looks of a trial at its test rows, of which it watches at most WATCHED."""
 WATCHED = 4000
-MOST_LOOKS = 16
-PATIENCE = 3
+MOST_LOOKS = 20
+PATIENCE = 4
 """Looks without a lower test loss after which a trial stops."""
 ASKED_AT_ONCE = 1024
 """Windows per batch of answers: always the same, so that an answer does not depend on what else is asked."""
@@ -49,7 +50,8 @@ NET_FILE = "net.keras"
 class Prepared:
     """Training rows, and how features and values are scaled on them.
 
-    std: the deviation of the values; targets hold value / std, clipped at +-CLIP. threads: TensorFlow's.
+    std: the deviation of the values. targets: the event and value / std, clipped at +-CLIP, both without what the rows
+    of a period share as far as it is no evidence (`SharedMoves.told`). threads: TensorFlow's.
     """
 
     sample: Sample
@@ -111,8 +113,9 @@ class SequenceNet(Estimator):
         keras_model.start(threads)
         require_both_classes(sample)
         std = float(np.std(sample.value))
-        value = np.clip(sample.value / std, -CLIP, CLIP)
-        targets = Targets(*(target.astype(np.float32) for target in (sample.up, value, sample.weight)))
+        outcomes = sample.up.astype(np.float64), np.clip(sample.value / std, -CLIP, CLIP)
+        told = (SharedMoves.of(sample, outcome).told(outcome) for outcome in outcomes)
+        targets = Targets(*(target.astype(np.float32) for target in (*told, sample.weight)))
         return Prepared(sample, targets, Normaliser.fitted(sample.X), std, threads)
 
     def fit_prepared(self, data: Prepared, params: Params, seed: int, threads: int) -> Self:

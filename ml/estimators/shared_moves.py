@@ -46,6 +46,17 @@ class SharedMoves:
         shared = self.left_out * self.sums(errors) / self.sums(self.weight)
         return errors - self.weight * shared[self.period]
 
+    def told(self, outcome: Vector) -> Vector:
+        """(n,) outcomes, each period's mean brought nearer to that of all by the share that is no evidence.
+
+        For learners that see a few rows at a time, and so no period's mean error: as long as what is answered differs
+        little between periods, errors against these are errors `apart`. A move of all rows together is hardly learned.
+        """
+        mean = self.sums(self.weight * outcome) / self.sums(self.weight)
+        away = self.left_out * (mean - np.average(outcome, weights=self.weight))
+        told: Vector = outcome - away[self.period]
+        return told
+
     def sums(self, values: Vector) -> Vector:
         """(t,) by period, of (n,) values."""
         return np.bincount(self.period, weights=values, minlength=self.left_out.size).astype(np.float64, copy=False)

@@ -58,3 +58,20 @@ def test_unrelated_rows_keep_their_errors() -> None:
     value = np.array([1.0, -1.0, 2.0, -3.0])
     errors = np.arange(4.0)
     assert (SharedMoves.of(sample_of(np.zeros((4, 1), np.float32), value), value).apart(errors) == errors).all()
+
+
+def test_against_what_is_told_the_errors_of_a_constant_answer_are_those_apart() -> None:
+    rng = np.random.default_rng(4)
+    period = [0, 0, 0, 1, 1, 2, 2, 2]
+    value = rng.standard_normal(8) + np.array([2.0, -1.0, 0.5])[period]
+    weight = rng.uniform(0.5, 1.5, 8)
+    sample = sample_in(period, value, weight)
+    moves = SharedMoves.of(sample, value)
+    assert moves.left_out.min() > 0.5, "there should be something to leave out"
+    mean = np.average(value, weights=weight)
+    np.testing.assert_allclose(weight * (mean - moves.told(value)), moves.apart(weight * (mean - value)))
+
+
+def test_unrelated_rows_are_told_their_outcomes() -> None:
+    value = np.array([1.0, -1.0, 2.0, -3.0])
+    assert (SharedMoves.of(sample_of(np.zeros((4, 1), np.float32), value), value).told(value) == value).all()
