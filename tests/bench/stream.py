@@ -46,9 +46,9 @@ def _size(symbols: int, years: int) -> Size:
         dsn = migrated(server, "afterbell").dsn
         environment = {**os.environ, "AFTERBELL_HOME": folder, "AFTERBELL_WAREHOUSE_DSN": dsn}
         nights = _nights(symbols, years)
-        bars = sum(_accepted(dsn, night) for night in islice(nights, years))
+        bars = sum(accepted(dsn, night) for night in islice(nights, years))
         whole = run(environment, "all months", "features")
-        bars += sum(_accepted(dsn, night) for night in nights)
+        bars += sum(accepted(dsn, night) for night in nights)
         size = Size(bars, whole, run(environment, "one more session", "features"))
         print(f"  {bars:,} bars: {size.whole.wall:.1f} s, one more session {size.one_more.wall:.1f} s", flush=True)
         return size
@@ -58,17 +58,19 @@ def _nights(symbols: int, years: int) -> Iterator[Market]:
     """Deliveries of a year each, and last that of one session."""
     for year in year_by_year(symbols, years):
         last = pd.Timestamp(LAST)
-        yield _market(year[year["date"] < last])
+        yield market_of(year[year["date"] < last])
         if year["date"].max() == last:
-            yield _market(year[year["date"] == last])
+            yield market_of(year[year["date"] == last])
 
 
-def _accepted(dsn: str, night: Market) -> int:
+def accepted(dsn: str, night: Market) -> int:
+    """Its bars as the warehouse's own, how many those are."""
     data.accept(Warehouse(dsn), night, night.bars)
     return len(night.bars)
 
 
-def _market(received: pd.DataFrame) -> Market:
+def market_of(received: pd.DataFrame) -> Market:
+    """What was received, as it is when it has passed the checks."""
     bars = checks.to_bars(received.reset_index(drop=True), CALENDAR)
     return Market(received, bars, sessions.close_of(CALENDAR, received["date"].max()))
 
