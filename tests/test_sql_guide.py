@@ -180,10 +180,12 @@ def test_disagreeing_horizons_are_listed_in_order_of_maturity(reader: Connection
 
 
 def test_a_prediction_leads_back_to_model_data_code_and_decision(reader: Connection) -> None:
-    columns = ("p_up", "model_version", "code_commit", "mlflow_run_id", "door", "promoted_because", "promoted_at")
+    columns = ("p_up", "model_version", "code_commit", "mlflow_run_id", "door", "reason", "promoted_at")
     assert only(answer(reader, QUERIES["11"]), *columns) == [
         (0.66, 2, "commit two", "run", "replace", "better by more than chance allows", at("2024-05-01 23:00"))
     ]
+    columns = ("ingest_id", "provider", "checks", "failed_checks", "statistic", "critical_value", "p_value")
+    assert only(answer(reader, QUERIES["11"]), *columns) == [(3, "files", 2, 1, 4.1, 3.6, 0.0001)]
 
 
 def test_payments_are_put_into_shares(reader: Connection) -> None:

@@ -70,15 +70,22 @@ def test_the_same_night_again_changes_nothing_that_readers_see(market: Path, rea
 
 def test_every_prediction_leads_back_to_data_model_code_and_decision(market: Path, reader_dsn: str) -> None:
     assert main(NIGHT) == 0
+    (published,) = seen(reader_dsn, "select count(*) from serving.prediction_history")
+    assert published[0] > 0
     assert seen(
         reader_dsn,
-        "select distinct m.snapshot_digest = u.snapshot_digest, length(m.feature_set_digest),"
-        " length(m.code_commit) > 0, d.verdict, d.door"
-        " from serving.prediction_history p"
-        " join serving.publications u using (publication_id)"
-        " join serving.models m on m.horizon = p.horizon and m.model_version = p.model_version"
-        " join serving.promotions d on d.horizon = p.horizon and d.candidate_version = p.model_version",
-    ) == [(True, 64, True, "promote", "first")]
+        "select count(*), bool_and(failed_checks = 0 and checks > 0), count(distinct ingest_id),"
+        " bool_and(model_snapshot_digest = snapshot_digest and model_as_of = as_of),"
+        " bool_and(promoted_at <= published_at), min(decided_by), min(door), min(provider)"
+        " from serving.lineage where decision_id is not null",
+    ) == [(*published, True, 1, True, True, "gate", "first", "files")]
+    (digests,) = seen(
+        reader_dsn,
+        "select distinct feature_set_digest, recipe_digest, code_commit, mlflow_run_id, received_digest"
+        " from serving.lineage",
+    )
+    assert digests[0] == DEFAULT_SET.digest
+    assert all(digests)
 
 
 def test_on_noise_the_champion_stays_and_the_look_spends_its_share_of_alpha(market: Path, reader_dsn: str) -> None:
