@@ -34,6 +34,12 @@ QUARANTINE: list[tuple[str, dict[str, Any]]] = [
     ("--reason", {"help": "only rows refused for a reason with these words"}),
     ("--again", {"action": "store_true", "help": "also rows that were judged before"}),
 ]
+MODELS: list[tuple[str, dict[str, Any]]] = [
+    ("action", {"choices": ["promote", "roll_back", "freeze", "unfreeze"]}),
+    ("--horizon", {"required": True, "type": horizon_name}),
+    ("--version", {"type": int, "help": "which one is to serve; only to promote"}),
+    ("--why", {"required": True, "help": "what you know, for whoever asks later"}),
+]
 EXPORT: list[tuple[str, dict[str, Any]]] = [
     ("--symbols", {"default": "", "help": "separated by commas; default: all"}),
     ("--start", {"help": "first session; default: the first of all"}),
@@ -174,6 +180,13 @@ def quarantine(a: argparse.Namespace) -> Any:
     return done | (quarantine.take_in() or {})
 
 
+def models(a: argparse.Namespace) -> Any:
+    """Promote a version, roll back, freeze a target or let it go again. Run `predict` after a move."""
+    from ml.steps import by_hand
+
+    return by_hand.run(a.action, a.horizon, a.why, a.version)
+
+
 def export(a: argparse.Namespace) -> Any:
     """Write features of a night to one file."""
     from ml.steps import export
@@ -225,6 +238,7 @@ def parser() -> argparse.ArgumentParser:
         (backfill, "take in a span of history", BACKFILL),
         (export, "features of a night to a file", [*EXPORT, *one_night[:2]]),
         (quarantine, "release or reject refused rows", QUARANTINE),
+        (models, "decide on champions by hand", MODELS),
         (maintenance, "partitions, retention, and a backup that was seen to restore", MAINTENANCE),
     ]
     for command, purpose, arguments in commands:

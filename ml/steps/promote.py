@@ -1,11 +1,13 @@
-"""A decision takes effect: the registry's alias `champion` moves, and the warehouse records since when and why."""
+"""A decision takes effect: the registry's aliases move, and the warehouse records since when and why."""
 
 from __future__ import annotations
 
 import logging
 
+from ml.domain import Target
 from ml.io.registry import Registry
-from ml.io.warehouse import Warehouse, models
+from ml.io.warehouse import Warehouse, freezes, models
+from ml.io.warehouse.connection import Row, Transaction
 from ml.settings import settings
 from ml.steps import domains
 from ml.steps.night import Keys
@@ -16,25 +18,41 @@ log = logging.getLogger(__name__)
 def run(decision_id: str) -> Keys:
     """Carry one decision out; `promoted` is "yes" or "no" in what it returns.
 
-    The alias moves inside the transaction that records the move: killed between the two, the next
-    run of this step puts both right. Superseded when another champion came meanwhile.
+    Not while a person has frozen the target. Superseded when another champion came meanwhile.
     """
     config = settings()
     warehouse = Warehouse(config.require_warehouse_dsn())
     decided = models.decision(warehouse, int(decision_id))
     target = domains.target(decided["domain"], decided["target"], config)
-    promoted = decided["verdict"] == "promote"
-    if promoted:
+    verdict, reason = decided["verdict"], decided["reason"]
+    if verdict == "promote":
         registry = Registry(config.require_mlflow_uri())
         with warehouse.transaction() as transaction:
             models.lock_champion(transaction, target)
-            models.promote(transaction, target, decided)
-            registry.set_champion(target.model_name, int(decided["candidate_version"]))
-    log.info("%s: %s version %s", target.model_name, decided["verdict"], decided["candidate_version"])
+            frozen = freezes.standing(transaction, target)
+            if frozen is None:
+                take_effect(transaction, registry, target, decided)
+            else:
+                verdict, reason = "keep", f"{in_words(frozen)}; {reason}"
+    log.info("%s: %s version %s", target.model_name, verdict, decided["candidate_version"])
     return {
         "horizon": target.name,
-        "promoted": "yes" if promoted else "no",
-        "verdict": decided["verdict"],
+        "promoted": "yes" if verdict == "promote" else "no",
+        "verdict": verdict,
         "version": str(decided["candidate_version"]),
-        "reason": decided["reason"],
+        "reason": reason,
     }
+
+
+def take_effect(transaction: Transaction, registry: Registry, target: Target, decided: Row) -> None:
+    """Record the move and move the alias, inside a transaction that holds the lock.
+
+    Killed between the two, nothing is recorded and the alias points ahead; the same decision again puts both right.
+    """
+    models.promote(transaction, target, decided)
+    registry.set_champion(target.model_name, int(decided["candidate_version"]))
+
+
+def in_words(frozen: Row) -> str:
+    """Who has frozen a target, since when and why."""
+    return f"frozen since {frozen['decided_at']:%Y-%m-%d} by {frozen['decided_by']} ({frozen['why']})"

@@ -18,7 +18,7 @@ from ml.steps.groups import offered
 
 DAGS = {
     *("equity_ingest", "equity_features", "equity_predict", "equity_retrain"),
-    *("equity_backfill", "equity_export", "equity_quarantine", "warehouse_maintenance"),
+    *("equity_backfill", "equity_export", "equity_quarantine", "equity_models", "warehouse_maintenance"),
 }
 PATIENT = {("equity_ingest", "ingest"), ("equity_backfill", "take_in")}
 MAX_LINES = 150

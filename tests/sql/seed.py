@@ -106,6 +106,7 @@ DEFAULTS: dict[str, Row] = {
         "decided_by": "the gate",
     },
     "lifecycle.promotions": {"domain": "equity"},
+    "lifecycle.freezes": {"domain": "equity"},
     "lifecycle.maintenance": {},
     "lifecycle.publications": {
         "domain": "equity",

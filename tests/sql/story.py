@@ -170,6 +170,8 @@ def _models(connection: Connection) -> None:
             "promoted_at": at("2024-05-01 23:00"),
         },
     )
+    held = {"target": "20d", "decided_by": "ann", "why": "while the data are looked at"}
+    insert(connection, "lifecycle.freezes", {**held, "is_frozen": True})
 
 
 def _features(connection: Connection) -> None:

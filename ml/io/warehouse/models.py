@@ -67,10 +67,16 @@ def version_trained_for(warehouse: Warehouse, training_key: str) -> Row | None:
 
 def version(warehouse: Warehouse, target: Target, number: int) -> Row:
     """One version's row; NotRecorded when the warehouse does not know it."""
-    row = warehouse.row("model_version", {**_target(target), "version": number})
-    if row is None:
+    with warehouse.transaction() as transaction:
+        return version_in(transaction, target, number)
+
+
+def version_in(transaction: Transaction, target: Target, number: int) -> Row:
+    """The same inside a transaction."""
+    rows = transaction.rows("model_version", {**_target(target), "version": number})
+    if not rows:
         raise NotRecorded(f"no version {number} of {target.model_name}", "one that train recorded", "Run train first")
-    return row
+    return rows[0]
 
 
 def champion(warehouse: Warehouse, target: Target, as_of: datetime | None = None) -> Row | None:
@@ -79,6 +85,11 @@ def champion(warehouse: Warehouse, target: Target, as_of: datetime | None = None
     With `as_of`, the last one whose model has seen nothing later: what may answer that night.
     """
     return warehouse.row("champion", {**_target(target), "as_of": as_of})
+
+
+def champion_in(transaction: Transaction, target: Target) -> Row | None:
+    """The last promotion, inside a transaction."""
+    return next(iter(transaction.rows("champion", {**_target(target), "as_of": None})), None)
 
 
 def recipe_json(row: Row) -> str:
@@ -114,14 +125,26 @@ def record_decision(warehouse: Warehouse, values: Parameters) -> int:
         return int(transaction.one("decision_about", values)["decision_id"])
 
 
+def record_by_hand(transaction: Transaction, target: Target, candidate: int, *, decided_by: str, why: str) -> Row:
+    """A person's decision that a version shall serve, with the skill that the gate last told of it.
+
+    Call inside a transaction that holds `lock_champion`.
+    """
+    serving = champion_in(transaction, target)
+    told = {"candidate_version": candidate, "champion_version": serving["to_version"] if serving else None}
+    return transaction.one(
+        "decision_by_hand_insert", {**_target(target), **told, "reason": why, "decided_by": decided_by}
+    )
+
+
 def promote(transaction: Transaction, target: Target, decided: Row) -> None:
     """Record that a decision took effect; Superseded when another champion arrived meanwhile.
 
     Call inside a transaction that holds `lock_champion`; promoting twice changes nothing.
     """
-    rows = transaction.rows("champion", {**_target(target), "as_of": None})
-    current = rows[0]["to_version"] if rows else None
-    if rows and rows[0]["decision_id"] == decided["decision_id"]:
+    serving = champion_in(transaction, target)
+    current = serving["to_version"] if serving else None
+    if serving and serving["decision_id"] == decided["decision_id"]:
         return
     if current != decided["champion_version"]:
         raise Superseded(
