@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from ml.domain import Target
 from ml.evaluation import contest
@@ -113,6 +114,11 @@ def standard_error(values: Sequence[float]) -> float:
 def told(values: Sequence[float], digits: int = 4, scale: float = 1.0) -> str:
     """Mean ± standard error."""
     return f"{scale * np.mean(values):.{digits}f} ± {scale * standard_error(values):.{digits}f}"
+
+
+def upper_bound(hits: int, count: int) -> float:
+    """The one-sided 95 % bound of a share, `hits` of `count` (Clopper and Pearson 1934)."""
+    return 1.0 if hits == count else float(beta.ppf(0.95, hits + 1, count - hits))
 
 
 def row(*cells: object) -> str:

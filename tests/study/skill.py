@@ -12,8 +12,6 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 
-from scipy.stats import beta
-
 from ml.estimators.registry import ESTIMATORS
 from ml.lifecycle.comparison import SKILL_ALPHA, skill_test
 from ml.lifecycle.recipe import Member, Recipe
@@ -68,10 +66,9 @@ def judge(what: Plant, estimator: str, seed: int) -> Run:
 
 
 def line(what: Plant, found: list[Run]) -> str:
-    """A row of the table; the bound is that of Clopper and Pearson (1934)."""
+    """A row of the table."""
     claims, count = sum(run.claims for run in found), len(found)
-    bound = 1.0 if claims == count else float(beta.ppf(0.95, claims + 1, count - claims))
-    told = f"{claims / count:.1%}", f"{bound:.1%}", runs.told([run.ic for run in found])
+    told = f"{claims / count:.1%}", f"{runs.upper_bound(claims, count):.1%}", runs.told([run.ic for run in found])
     return runs.row(f"{what.ic:g}", what.horizon, runs.over(count), claims, *told)
 
 

@@ -1,0 +1,52 @@
+"""How often the gate finds a candidate that knows something: an IC of `nights.IC`, planted as in `tests.study.returns`.
+
+The candidate is one recipe, looked at every night as the window moves on; it forecasts as in `tests.study.nights`. Its
+champion knows nothing: it either says the same of every symbol (`silent`), or as much as the candidate, at random
+(`noise`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from tests.study.nights import IC, MEMORY, SEED, Scores, came, scores
+from tests.study.returns import Flags, Plant, Reals, forward, noise, persistent, plant
+from tests.study.verdicts import gate
+
+SYMBOLS = 500
+Champion = Literal["silent", "noise"]
+CHAMPIONS: tuple[Champion, ...] = get_args(Champion)
+SILENT = Scores(*np.array([[-np.log(2)], [0.0], [0.5]]))
+"""Of p = 0.5 for every symbol, on any date."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """(dates,) by champion: the candidate's score minus the champion's on one market."""
+
+    log_loss: dict[Champion, Reals]
+    rank_ic: dict[Champion, Reals]
+
+
+def fought(horizon: int, seed: int, dates: int, symbols: int = SYMBOLS, ic: float = IC) -> Duel:
+    """One market of `dates` labelled dates."""
+    rng = np.random.default_rng((SEED, horizon, seed))
+    market = noise(rng, dates + horizon, symbols)
+    signal, other = (persistent(rng, market.returns.shape, MEMORY) for _ in range(2))
+    # what is known of the next h values of the driver is the signal
+    driver = signal * (1 - MEMORY) / (1 - MEMORY**horizon)
+    outcome = came(forward(plant(Plant(ic, horizon), signal, driver, market, 0), horizon))
+    ours, theirs = (scores(each[:dates].astype(np.float32), outcome) for each in (signal, other))
+    against: dict[Champion, Scores] = {"silent": SILENT, "noise": theirs}
+    return Duel(
+        {name: np.asarray(ours.log_loss - each.log_loss, dtype=np.float64) for name, each in against.items()},
+        {name: np.asarray(ours.rank_ic - each.rank_ic, dtype=np.float64) for name, each in against.items()},
+    )
+
+
+def looks(d: Reals, window: int, nights: int, horizon: int, alpha: float) -> Flags:
+    """(nights,) the verdict of each night on the first `window` dates, then on the same a date later, and so on."""
+    return gate(np.lib.stride_tricks.sliding_window_view(d, window)[:nights], horizon, alpha)
