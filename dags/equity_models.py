@@ -31,7 +31,9 @@ FORM = {
         title="Action",
         description="What to do with the champion of the horizon.",
     ),
-    "horizon": Param("1d", type="string", enum=list(HORIZONS), title="Horizon", description="Whose champion it is about."),
+    "horizon": Param(
+        "1d", type="string", enum=list(HORIZONS), title="Horizon", description="Whose champion it is about."
+    ),
     "version": Param(
         None,
         type=["null", "integer"],
