@@ -66,7 +66,8 @@ def equity_models() -> None:
             from ml.steps import by_hand
 
             asked = {field: params[field] for field in FORM}
-            return by_hand.run(**asked, decided_by=dag_run.triggering_user_name or "unknown")
+            by = dag_run.triggering_user_name or "unknown"
+            return by_hand.run(**asked, decided_by=by, request=dag_run.run_id)
 
     @task(outlets=[CHAMPION], doc_md="Have the last night's predictions made again; skipped when no champion moved.")
     def announce(done: dict[str, str], *, outlet_events: Any) -> str:

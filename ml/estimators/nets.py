@@ -98,8 +98,9 @@ class SequenceNet(Estimator):
     The heads are the event's log-odds and value / std(training values), clipped at +-5; the loss is the log-loss
     of the one plus half the squared error of the other. AdamW with a constant rate; `steps` is not searched: a
     trial stops early and says where. A fit takes as many, also where it has more rows: as many epochs would be more
-    steps, and with as little to find as in returns they go too far (seen on real bars: 4 epochs of 60,000 rows lose to
-    the base rate, 4 of 15,000 do not). Features are normalised on the training rows; a missing one is its median.
+    steps, and with as little to find as in returns they go too far (on real bars, over 5 sessions, 4 epochs of 60,000
+    rows lost 0.002 to 0.003 nats to the base rate and 4 of 15,000 lost none; the errors were of the same size).
+    Features are normalised on the training rows; a missing one is its median.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("tensorflow", "numba")

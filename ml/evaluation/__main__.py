@@ -46,12 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         asked = parser().parse_args(given)
-        out = _place(asked.out or settings().home / "evaluation.html")
+        out, kept = _place(asked.out or settings().home / "evaluation.html"), 0
+        if asked.forecasts:
+            _folder(asked.forecasts)
         for evaluation in evaluated(asked, shlex.join(given)):
             found = report.judged(evaluation)
             out.write_text(report.page(evaluation, found), encoding="utf-8")
-            if asked.forecasts and evaluation.contests:
-                _keep_forecasts(asked.forecasts, evaluation.contests[-1])
+            if asked.forecasts:
+                for held in evaluation.contests[kept:]:
+                    _keep_forecasts(asked.forecasts, held)
+            kept = len(evaluation.contests)
     except AfterbellError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -189,12 +193,16 @@ class _Telling:
 def _keep_forecasts(folder: Path, held: Contest) -> None:
     """Every entrant's answers on outer test rows, in `<horizon>.parquet`."""
     entrants = [each.oof.assign(entrant=each.name) for each in held.entrants]
+    pd.concat(entrants, ignore_index=True).to_parquet(folder / f"{held.target.name}.parquet", index=False)
+
+
+def _folder(place: Path) -> None:
+    """Make the folder of the forecasts before an hour of work."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.concat(entrants, ignore_index=True).to_parquet(folder / f"{held.target.name}.parquet", index=False)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"{folder}, which cannot be written ({error.strerror})", "a folder", "Give another --forecasts"
+            f"{place}, which cannot be made ({error.strerror})", "a folder", "Give another --forecasts"
         ) from error
 
 

@@ -31,14 +31,22 @@ class Asked:
     version: int | None
     why: str
     decided_by: str
+    request: str | None
 
 
 def run(
-    action: str, horizon: str, why: str, version: int | None = None, decided_by: str = SHELL, domain: str = "equity"
+    action: str,
+    horizon: str,
+    why: str,
+    version: int | None = None,
+    decided_by: str = SHELL,
+    request: str | None = None,
+    domain: str = "equity",
 ) -> Keys:
     """Do one of ACTIONS; returns `horizon`, `action`, the `version` that serves then, and whether it was `promoted`.
 
-    SettingsError for what cannot be done; then nothing has changed. The same again changes nothing.
+    SettingsError for what cannot be done; then nothing has changed. The same `request` again, say of a run that was
+    killed, changes nothing and returns the same. Another one to roll back leads back to where the first began.
     """
     if action not in ACTIONS:
         raise SettingsError(f"the action {action!r}", f"one of {', '.join(ACTIONS)}", "Choose one of them")
@@ -48,14 +56,15 @@ def run(
         found = f"version {version}" if version is not None else "no version"
         raise SettingsError(f"{found} to {action}", "a version to promote, and none else", "Correct `version`")
     config = settings()
-    asked = Asked(domains.target(domain, horizon, config), version, why.strip(), decided_by)
+    asked = Asked(domains.target(domain, horizon, config), version, why.strip(), decided_by, request)
     warehouse = Warehouse(config.require_warehouse_dsn())
     with warehouse.transaction() as transaction:
         models.lock_champion(transaction, asked.target)
+        done = models.decided_on_request(transaction, asked.target, request) if request else None
         serves = _serves(transaction, asked.target)
-        now = ACTIONS[action](config, transaction, asked, serves)
+        now = int(done["candidate_version"]) if done else ACTIONS[action](config, transaction, asked, serves)
     log.info("%s: %s by %s: %s", asked.target.model_name, action, decided_by, asked.why)
-    shown = {"version": str(now or ""), "promoted": "yes" if now != serves else "no"}
+    shown = {"version": str(now or ""), "promoted": "yes" if done or now != serves else "no"}
     return {"horizon": asked.target.name, "action": action, **shown}
 
 
@@ -69,7 +78,10 @@ def _serves(transaction: Transaction, target: Target) -> int | None:
 
 def _promote(config: Settings, transaction: Transaction, asked: Asked, serves: int | None) -> int | None:
     assert asked.version is not None
-    if asked.version != serves:
+    if asked.version == serves:
+        # An alias that another hand has moved comes back.
+        Registry(config.require_mlflow_uri()).set_champion(asked.target.model_name, asked.version)
+    else:
         _serve(config, transaction, asked, asked.version)
     return asked.version
 
@@ -90,7 +102,9 @@ def _roll_back(config: Settings, transaction: Transaction, asked: Asked, _: int 
 
 def _serve(config: Settings, transaction: Transaction, asked: Asked, version: int) -> None:
     _refuse_what_cannot_serve(config, transaction, asked.target, version)
-    decided = models.record_by_hand(transaction, asked.target, version, decided_by=asked.decided_by, why=asked.why)
+    decided = models.record_by_hand(
+        transaction, asked.target, version, decided_by=asked.decided_by, why=asked.why, request=asked.request
+    )
     promote.take_effect(transaction, Registry(config.require_mlflow_uri()), asked.target, decided)
 
 
@@ -102,6 +116,13 @@ def _refuse_what_cannot_serve(config: Settings, transaction: Transaction, target
             f"version {version} of {target.model_name} with the feature set {found['feature_set_digest'][:12]}",
             f"{parts.feature_set_digest[:12]}, which is computed every night",
             "Promote a version that was trained on it: serving.models lists them",
+        )
+    learned = found["recipe"].get("label")
+    if learned != target.label:
+        raise SettingsError(
+            f"version {version} of {target.model_name}, which has learned the label {learned}",
+            f"{target.label}, as the target declares",
+            "Promote a version that answers the same question, or declare its label",
         )
 
 

@@ -76,7 +76,11 @@ def _features(parts: Parts) -> str:
 
 
 def _drawn(frame: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The rows of a share of the entities. An entity is drawn by its name alone: on every date, in every night."""
+    """The rows of a share of the entities.
+
+    An entity's place is a matter of its name alone: it is drawn on every date or on none, and in another night as well
+    unless the share moves past its place.
+    """
     if share >= 1:
         return frame
     codes, names = pd.factorize(frame["entity"])

@@ -1,4 +1,4 @@
-"""A decision takes effect: the registry's aliases move, and the warehouse records since when and why."""
+"""A decision takes effect: the registry's alias `champion` moves, and the warehouse records since when and why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(decision_id: str) -> Keys:
             if frozen is None:
                 take_effect(transaction, registry, target, decided)
             else:
-                verdict, reason = "keep", f"{in_words(frozen)}; {reason}"
+                verdict, reason = "keep", f"{_in_words(frozen)}; {reason}"
     log.info("%s: %s version %s", target.model_name, verdict, decided["candidate_version"])
     return {
         "horizon": target.name,
@@ -47,12 +47,13 @@ def run(decision_id: str) -> Keys:
 def take_effect(transaction: Transaction, registry: Registry, target: Target, decided: Row) -> None:
     """Record the move and move the alias, inside a transaction that holds the lock.
 
-    Killed between the two, nothing is recorded and the alias points ahead; the same decision again puts both right.
+    Killed before the transaction ends, nothing is recorded and the alias may point ahead; the same again puts both
+    right.
     """
     models.promote(transaction, target, decided)
     registry.set_champion(target.model_name, int(decided["candidate_version"]))
 
 
-def in_words(frozen: Row) -> str:
+def _in_words(frozen: Row) -> str:
     """Who has frozen a target, since when and why."""
     return f"frozen since {frozen['decided_at']:%Y-%m-%d} by {frozen['decided_by']} ({frozen['why']})"

@@ -18,7 +18,7 @@ select
         ),
         false
     ),
-    '{}', %(decided_by)s
+    %(evidence)s, %(decided_by)s
 from lifecycle.model_versions m
 where m.domain = %(domain)s and m.target = %(target)s and m.version = %(candidate_version)s
 returning *;

@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from ml.__main__ import main
+from ml.equity.features.catalogue import DEFAULT_SET
 from ml.errors import NotRecorded, SettingsError
 from ml.io.registry import Registry
 from ml.settings import settings
@@ -30,6 +31,20 @@ def two_versions(market: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert main(NIGHT) == 0
     assert _champion() == 1
     return market
+
+
+def test_a_request_that_was_killed_before_it_was_heard_changes_nothing_the_second_time(two_versions: Path) -> None:
+    first = by_hand.run("promote", "1d", "it reads the new exchange", 2, request="run 1")
+    assert by_hand.run("promote", "1d", "it reads the new exchange", 2, request="run 1") == first
+    back = by_hand.run("roll_back", "1d", "too bold", request="run 2")
+    assert by_hand.run("roll_back", "1d", "too bold", request="run 2") == back
+    assert (back["version"], back["promoted"], _champion()) == ("1", "yes", 1)
+
+
+def test_an_alias_that_another_hand_moved_comes_back(two_versions: Path) -> None:
+    Registry(settings().require_mlflow_uri()).set_champion("equity-1d", 2)
+    assert by_hand.run("promote", "1d", "it serves by right", 1)["promoted"] == "no"
+    assert _champion() == 1
 
 
 def test_a_version_is_promoted_rolled_back_and_each_word_kept(two_versions: Path, reader_dsn: str) -> None:
@@ -77,11 +92,22 @@ def test_a_person_may_move_the_champion_of_a_frozen_target(two_versions: Path) -
     assert _champion() == 2
 
 
-def test_what_cannot_be_done_changes_nothing(two_versions: Path, reader_dsn: str, warehouse_dsn: str) -> None:
+def test_what_cannot_be_done_changes_nothing(
+    two_versions: Path, reader_dsn: str, warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with closing(psycopg2.connect(warehouse_dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("update lifecycle.model_versions set feature_set_digest = 'other' where version = 2")
     with pytest.raises(SettingsError, match="feature set other"):
         by_hand.run("promote", "1d", "why not", 2)
+    with monkeypatch.context() as patch:
+        patch.setenv("AFTERBELL_LABELS", "1d=barrier")
+        settings.cache_clear()
+        with closing(psycopg2.connect(warehouse_dsn)) as connection, connection, connection.cursor() as cursor:
+            told = {"digest": DEFAULT_SET.digest}
+            cursor.execute("update lifecycle.model_versions set feature_set_digest = %(digest)s", told)
+        with pytest.raises(SettingsError, match="learned the label return"):
+            by_hand.run("promote", "1d", "why not", 2)
+    settings.cache_clear()
     with pytest.raises(NotRecorded, match="no version 7"):
         by_hand.run("promote", "1d", "why not", 7)
     with pytest.raises(SettingsError, match="before whose champion nothing served"):

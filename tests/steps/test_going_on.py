@@ -25,7 +25,7 @@ from tests.equity.panels import actions_of, random_bars
 
 SHORT = [one for one in DEFAULT_SET.features if sum(one.reach) <= 511]
 SET = FeatureSet("some", 1, tuple(one for n, one in enumerate(SHORT) if n % 4 == 0 or len(one.reach) > 1))
-ALL = random_bars(["AAA", "BBB", "CCC", "DDD", "EEE"], 830, seed=5)  # 2011-01-03 to April 2014
+ALL = random_bars(["AAA", "BBB", "CCC", "GGG", "EEE"], 830, seed=5)  # 2011-01-03 to April 2014
 ALL = ALL[ALL["ts"] >= "2011-10-01"].reset_index(drop=True)  # SET looks back on 511 bars
 ACTS = actions_of(
     ("BBB", "2013-05-02", "split", 2.0), ("AAA", "2013-12-30", "dividend", 0.4), ("EEE", "2012-03-05", "split", 3.0)
@@ -156,8 +156,8 @@ GOES_ON = {
     ],
     "rules of the universe": [Story(MONDAY, **LIQUID), Story(NEXT, **LIQUID), Story("2014-03-03", **LIQUID)],
     "renames that were known": [
-        Story(day, renamed("BBB", "XXX", "2013-03-04"),
-              tickers=(("A", 0, None, None), ("BBB", 1, None, "2013-03-04"), ("XXX", 1, "2013-03-04", None)))
+        Story(day, renamed("BBB", "GGG", "2013-03-04"),
+              tickers=(("A", 0, None, None), ("BBB", 1, None, "2013-03-04"), ("GGG", 1, "2013-03-04", None)))
         for day in (MONDAY, NEXT)
     ],
 }  # fmt: skip
@@ -170,8 +170,8 @@ IS_READ = {
     "an old action taken back": [Story(MONDAY), Story(NEXT, actions=ACTS.iloc[:1])],
     "a rename tonight": [
         Story(MONDAY),
-        Story(NEXT, renamed("BBB", "XXX", NEXT), tickers=(*OTHERS[:1], *OTHERS[2:], ("BBB", 1, None, NEXT),
-                                                          ("XXX", 1, NEXT, None))),
+        Story(NEXT, renamed("BBB", "GGG", NEXT), tickers=(*OTHERS[:1], *OTHERS[2:], ("BBB", 1, None, NEXT),
+                                                          ("GGG", 1, NEXT, None))),
     ],
     "a ticker that is used again": [
         Story(MONDAY), Story(NEXT, tickers=(*OTHERS[1:], ("AAA", 0, None, NEXT), ("AAA", 9, NEXT, None))),

@@ -125,16 +125,28 @@ def record_decision(warehouse: Warehouse, values: Parameters) -> int:
         return int(transaction.one("decision_about", values)["decision_id"])
 
 
-def record_by_hand(transaction: Transaction, target: Target, candidate: int, *, decided_by: str, why: str) -> Row:
+def record_by_hand(
+    transaction: Transaction, target: Target, candidate: int, *, decided_by: str, why: str, request: str | None
+) -> Row:
     """A person's decision that a version shall serve, with the skill that the gate last told of it.
 
-    Call inside a transaction that holds `lock_champion`.
+    request: by which `decided_on_request` finds it again. Call inside a transaction that holds `lock_champion`.
     """
     serving = champion_in(transaction, target)
-    told = {"candidate_version": candidate, "champion_version": serving["to_version"] if serving else None}
-    return transaction.one(
-        "decision_by_hand_insert", {**_target(target), **told, "reason": why, "decided_by": decided_by}
-    )
+    values = {
+        **_target(target),
+        "candidate_version": candidate,
+        "champion_version": serving["to_version"] if serving else None,
+        "reason": why,
+        "decided_by": decided_by,
+        "evidence": {"request": request},
+    }
+    return transaction.one("decision_by_hand_insert", _jsonb(values))
+
+
+def decided_on_request(transaction: Transaction, target: Target, request: str) -> Row | None:
+    """What a person has decided by this request already, if anything."""
+    return next(iter(transaction.rows("decision_on_request", {**_target(target), "request": request})), None)
 
 
 def promote(transaction: Transaction, target: Target, decided: Row) -> None:
