@@ -25,7 +25,7 @@ from tests.equity.panels import actions_of, random_bars
 
 SHORT = [one for one in DEFAULT_SET.features if sum(one.reach) <= 511]
 SET = FeatureSet("some", 1, tuple(one for n, one in enumerate(SHORT) if n % 4 == 0 or len(one.reach) > 1))
-ALL = random_bars(["AAA", "BBB", "CCC", "GGG", "EEE"], 830, seed=5)  # 2011-01-03 to April 2014
+ALL = random_bars(["AAA", "BBB", "CCC", "DDD", "EEE"], 830, seed=5)  # 2011-01-03 to April 2014
 ALL = ALL[ALL["ts"] >= "2011-10-01"].reset_index(drop=True)  # SET looks back on 511 bars
 ACTS = actions_of(
     ("BBB", "2013-05-02", "split", 2.0), ("AAA", "2013-12-30", "dividend", 0.4), ("EEE", "2012-03-05", "split", 3.0)
