@@ -15,6 +15,9 @@ from ml.domain import Target
 from ml.errors import NotRecorded, RegistryError, Superseded
 from ml.io.warehouse.connection import Parameters, Row, Transaction, Warehouse
 
+MOST_LOOKS = 4
+"""At one candidate; the table of decisions checks it as well."""
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -90,6 +93,15 @@ def champion(warehouse: Warehouse, target: Target, as_of: datetime | None = None
 def champion_in(transaction: Transaction, target: Target) -> Row | None:
     """The last promotion, inside a transaction."""
     return next(iter(transaction.rows("champion", {**_target(target), "as_of": None})), None)
+
+
+def challengers(warehouse: Warehouse, target: Target, champion: Row, as_of: datetime) -> list[Row]:
+    """Candidates that were looked at beside the champion's recipe by the night of `as_of` and may be again.
+
+    Each with its `version`, `looks` taken, `since` (the night of the first) and `looked_at` (that of the last).
+    """
+    asked = {"recipe_digest": champion["recipe_digest"], "champion_version": champion["to_version"]}
+    return warehouse.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
 
 
 def recipe_json(row: Row) -> str:
