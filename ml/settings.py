@@ -8,6 +8,7 @@ stack writes with the ports and secrets it generated.
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,11 @@ class Settings(BaseSettings):
 
     # the gate
     alpha_per_year: float = Field(default=0.05, gt=0, lt=1)
-    looks_per_year: int = Field(default=252, ge=1)
+    looks_per_year: int = Field(default=4, ge=1)
+    min_improvements: Annotated[dict[str, float], NoDecode] = {}
+    costs_bps: float = Field(default=5, ge=0)
+    most_model_mb: float = Field(default=1000, gt=0)
+    most_night_seconds: float = Field(default=60, gt=0)
 
     # outside systems
     warehouse_dsn: SecretStr | None = None
@@ -134,6 +139,11 @@ class Settings(BaseSettings):
     def _score_of_each(cls, value: object) -> object:
         return LOG_LOSSES | _per_horizon(value, get_args(Score)) if isinstance(value, str) else value
 
+    @field_validator("min_improvements", mode="before")
+    @classmethod
+    def _improvement_of_each(cls, value: object) -> object:
+        return _per_horizon(value, None) if isinstance(value, str) else value
+
     @property
     def own_trials(self) -> int:
         """Trials per boosted model and horizon. Of the sample one: it shows a night in five minutes."""
@@ -166,18 +176,21 @@ class Settings(BaseSettings):
         return self.mlflow_uri
 
 
-def _per_horizon(value: str, choices: tuple[str, ...]) -> dict[str, str]:
-    """What `20d=barrier, 1w=scaled` chooses, by the horizons' own names."""
+def _per_horizon(value: str, choices: tuple[str, ...] | None) -> dict[str, str]:
+    """What `20d=barrier, 1w=scaled` chooses, by the horizons' own names. choices: None for numbers from 0 on."""
     chosen: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in value.split(","))):
         typed, _, choice = (word.strip() for word in part.partition("="))
         name = horizon_name(typed)
-        if name not in HORIZONS or choice not in choices or name in chosen:
-            raise ValueError(
-                f"{part!r}: write a horizon ({', '.join(HORIZONS)}), each once, then = and one of {', '.join(choices)}"
-            )
+        if name not in HORIZONS or name in chosen or not _may_be(choice, choices):
+            asked = f"one of {', '.join(choices)}" if choices else "a number from 0 on"
+            raise ValueError(f"{part!r}: write a horizon ({', '.join(HORIZONS)}), each once, then = and {asked}")
         chosen[name] = choice
     return chosen
+
+
+def _may_be(choice: str, choices: tuple[str, ...] | None) -> bool:
+    return choice in choices if choices else re.fullmatch(r"\d*\.?\d+(e-?\d+)?", choice) is not None
 
 
 _START_OR_SET = "Start the embedded stack (make run) or set it in the environment"

@@ -35,7 +35,6 @@ from ml.steps.material import Material, Source
 
 DOMAIN = "equity"
 STEPS = ("ingest", "validate", "features and labels")
-COSTS_BPS = 5.0
 """Of everything traded: about half the spread of a large company's share and what a broker takes."""
 EXIT_ERROR = 2
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow", "xgboost")
@@ -73,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--trials", type=_positive, help="of a boosted model; default: AFTERBELL_TRIALS")
     top.add_argument("--seconds", type=_positive, default=config.search_seconds, help="of a search, at most")
     top.add_argument("--rows", type=_positive, default=config.fit_rows, help="of a fit, drawn from all train rows")
-    top.add_argument("--costs-bps", type=_costs, default=COSTS_BPS, help="basis points of everything traded")
+    top.add_argument("--costs-bps", type=_costs, default=config.costs_bps, help="basis points of everything traded")
     top.add_argument("--out", type=Path, help="the page; default: evaluation.html in AFTERBELL_HOME")
     top.add_argument("--forecasts", type=Path, help="folder for every forecast: a Parquet file a horizon")
     return top

@@ -72,14 +72,19 @@ class Sheet:
         return found.fillna(0.0)[metrics.has_ranks(value, self.ts)]
 
     @cached_property
+    def weights(self) -> Vector:
+        """(n,) of the deciles."""
+        return metrics.decile_weights(self.oof["expected"].to_numpy(), self.ts)
+
+    @cached_property
     def gross(self) -> pd.Series[float]:
         """The highest tenth's mean return minus the lowest's."""
-        return metrics.decile_returns(self.oof["value"].to_numpy(), self.oof["expected"].to_numpy(), self.ts)
+        return metrics.portfolio_returns(self.oof["value"].to_numpy(), self.weights, self.ts)
 
     @cached_property
     def turnover(self) -> pd.Series[float]:
         """What is traded for it, as a multiple of what is on one side."""
-        return metrics.decile_turnover(self.oof["entity"], self.oof["expected"].to_numpy(), self.ts, self.horizon)
+        return metrics.portfolio_turnover(self.oof["entity"], self.weights, self.ts, self.horizon)
 
     @cached_property
     def net(self) -> pd.Series[float]:

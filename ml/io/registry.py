@@ -171,12 +171,17 @@ class Registry:
         """
         with self._clear_errors():
             tags = self._client.get_model_version(model_name, str(version)).tags
-            served = mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
+            served = self.load(model_name, version)
             features = recent(int(tags.get(LOOKBACK, 0)) + 1)
             # MLflow's schemas know instants without a zone, in nanoseconds.
             plain = features.assign(ts=features["ts"].dt.tz_localize(None).astype("datetime64[ns]"))
             said: pd.DataFrame = served.predict(plain)
         return said
+
+    def load(self, model_name: str, version: int) -> Any:
+        """A version's model as pyfunc, read whole; RegistryError when it is gone or damaged."""
+        with self._clear_errors():
+            return mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
 
     def evidence(self, run_id: str, name: str) -> pd.DataFrame:
         """A Parquet table that a training left beside its run."""

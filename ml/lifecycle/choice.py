@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -13,6 +13,7 @@ from ml.lifecycle import calibration, ensembles
 from ml.lifecycle.calibration import CALIBRATORS
 from ml.lifecycle.ensembles import COMBINERS, Members, Single
 from ml.lifecycle.metrics import log_loss_rows
+from ml.lifecycle.overfitting import backtest_overfitting
 from ml.lifecycle.significance import standard_error
 
 BLOCKS = 6
@@ -29,7 +30,8 @@ class Choice:
     """How the members' answers become one. members: those that are needed for it, in their order.
 
     evidence: JSON-able; of each pair, the simplest first, its mean log-loss over the scored dates, how much worse that
-    is than the best, and the standard error of this difference.
+    is than the best, and the standard error of this difference. overfitting: how likely the best pair of some dates is
+    among the worse half on the others (`overfitting.backtest_overfitting`).
     """
 
     members: tuple[str, ...]
@@ -37,6 +39,7 @@ class Choice:
     calibrator: str
     reason: str
     evidence: list[dict[str, Any]]
+    overfitting: float | None = None
 
 
 def choose(members: Members, blocks: int = BLOCKS) -> Choice:
@@ -73,7 +76,7 @@ def choose(members: Members, blocks: int = BLOCKS) -> Choice:
             f", {mean[chosen] - mean[best]:.6f} worse than {' and '.join(pairs[best])}, "
             f"which is within the standard error of {errors[chosen]:.6f}, and simpler"
         )
-    return _choice(members, pairs[chosen], reason, evidence)
+    return replace(_choice(members, pairs[chosen], reason, evidence), overfitting=backtest_overfitting(losses))
 
 
 def combiners(members: Members) -> list[str]:

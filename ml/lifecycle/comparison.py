@@ -7,7 +7,8 @@ were independent. The test on d_t is `significance.ewc_test`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from ml.domain import Score, Target
 from ml.errors import TrainingError
 from ml.estimators.interface import Vector
 from ml.frames import OUT_OF_FOLD
+from ml.lifecycle.looks import Look
 from ml.lifecycle.metrics import (
     brier_rows,
     has_ranks,
@@ -26,6 +28,7 @@ from ml.lifecycle.metrics import (
     scores,
 )
 from ml.lifecycle.significance import TestResult, critical_value, ewc_test, nominal_level
+from ml.lifecycle.vetoes import Facts, Limits, vetoes
 
 Door = Literal["first", "replace", "refresh"]
 Verdict = Literal["promote", "keep"]
@@ -47,11 +50,28 @@ class Contender:
     digest: str
     oof: pd.DataFrame
     trained_until: np.datetime64
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds besides the evidence.
+
+    min_improvement: what the mean of d_t must reach, in the unit of the target's score. trials: all that were ever made
+    for the target, for what luck they bring.
+    """
+
+    min_improvement: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+    trials: int = 1
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said, and everything it said it from; `evidence` is JSON-able as it is."""
+    """What the gate said, and everything it said it from; `evidence` is JSON-able as it is.
+
+    look: the number of looks at this candidate, with this one; 0 where none was taken.
+    """
 
     door: Door
     verdict: Verdict
@@ -59,11 +79,7 @@ class Decision:
     has_skill: bool
     alpha_spent: float
     evidence: dict[str, Any]
-
-
-def alpha_per_look(alpha_per_year: float, looks_per_year: int, candidates: int = 1) -> float:
-    """The share of the annual budget for one candidate at one look, by the union bound (Bonferroni)."""
-    return alpha_per_year / (looks_per_year * candidates)
+    look: int = 0
 
 
 def score_difference(
@@ -116,52 +132,86 @@ def skill_test(oof: pd.DataFrame, target: Target) -> TestResult:
 
 
 def decide(
-    target: Target,
-    candidate: Contender,
-    champion: Contender | None,
-    *,
-    alpha_for_this_look: float,
-    looks_taken: int,
-    looks_per_year: int = 252,
+    target: Target, candidate: Contender, champion: Contender | None, look: Look, rules: Rules | None = None
 ) -> Decision:
     """The verdict on one candidate, with its evidence.
 
-    No champion: door `first`, installed, with or without skill. The champion's own recipe: door
-    `refresh`, non-inferiority. Any other recipe: door `replace`, superiority at `alpha_for_this_look`
-    (`alpha_per_look`). looks_taken: looks of door `replace` at this target in the past year, without this one.
+    No champion: door `first`, installed, with or without skill. The champion's own recipe: door `refresh`,
+    non-inferiority. Any other recipe: door `replace`, superiority at the level of the look, and no veto; only this
+    spends the look.
     """
+    has_skill, skill, evidence = _by_itself(candidate, target)
+    if champion is None:
+        return _decision(_first(has_skill, skill, target), has_skill, evidence)
+    by_date = score_difference(candidate.oof, champion.oof, target.score)
+    evidence["champion"] = {"digest": champion.digest, "scores": scores(champion.oof)}
+    evidence["series"] = _told(by_date)
+    if candidate.digest == champion.digest:
+        return _decision(_refresh(np.asarray(by_date), candidate, champion, target), has_skill, evidence)
+    ruling = _replace(np.asarray(by_date), candidate, champion, target, look, rules or Rules())
+    return _decision(ruling, has_skill, evidence, look.number)
+
+
+def kept_out(target: Target, candidate: Contender, why: str) -> Decision:
+    """What is said of a candidate that is not put beside the champion, for that reason."""
+    has_skill, _, evidence = _by_itself(candidate, target)
+    return _decision(_Ruling("replace", "keep", why, 0.0, {}), has_skill, evidence)
+
+
+def _by_itself(candidate: Contender, target: Target) -> tuple[bool, TestResult, dict[str, Any]]:
+    """Whether a candidate has skill, the test that says so, and the evidence."""
     skill = skill_test(candidate.oof, target)
-    has_skill = skill.p_value <= nominal_level(SKILL_ALPHA, target.horizon)
     evidence: dict[str, Any] = {
         "target": asdict(target),
         "candidate": {"digest": candidate.digest, "scores": scores(candidate.oof)},
         "skill": _test_evidence(skill, SKILL_ALPHA, target.horizon),
-        "looks_taken": looks_taken,
-        "looks_per_year": looks_per_year,
     }
-    if champion is None:
-        ruling = _first(has_skill, skill, target)
-    else:
-        by_date = score_difference(candidate.oof, champion.oof, target.score)
-        d = np.asarray(by_date)
-        evidence["champion"] = {"digest": champion.digest, "scores": scores(champion.oof)}
-        evidence["series"] = [
-            [instant.isoformat(), float(x)] for instant, x in zip(pd.DatetimeIndex(by_date.index), d, strict=True)
-        ]
-        if candidate.digest == champion.digest:
-            ruling = _refresh(d, candidate, champion, target)
-        elif looks_taken >= looks_per_year:
-            ruling = _spent(looks_taken, looks_per_year)
-        else:
-            ruling = _replace(d, target, alpha_for_this_look)
-    return Decision(
-        door=ruling.door,
-        verdict=ruling.verdict,
-        reason=ruling.reason,
-        has_skill=has_skill,
-        alpha_spent=ruling.alpha_spent,
-        evidence={**evidence, **ruling.evidence},
-    )
+    return skill.p_value <= nominal_level(SKILL_ALPHA, target.horizon), skill, evidence
+
+
+def _decision(ruling: _Ruling, has_skill: bool, evidence: Mapping[str, Any], look: int = 0) -> Decision:
+    told = {**evidence, **ruling.evidence}
+    return Decision(ruling.door, ruling.verdict, ruling.reason, has_skill, ruling.alpha_spent, told, look)
+
+
+def decide_again(
+    target: Target,
+    first: Mapping[str, Any],
+    has_skill: bool,
+    since: pd.Series[float],
+    look: Look,
+    rules: Rules | None = None,
+) -> Decision:
+    """The verdict of a later look at a candidate that has been predicting beside the champion since its first.
+
+    first: the evidence of that first look; it had no veto. since: d_t of the nights since then whose outcomes are
+    known, of what both really said. The test is of the outer dates and these together.
+    """
+    before = pd.Series({pd.Timestamp(ts): d for ts, d in first["series"]}, dtype=np.float64)
+    later = since[since.index > before.index[-1]] if len(before) else since
+    by_date = pd.concat([before, later])
+    ruling = _superiority(np.asarray(by_date), target, look, rules or Rules())
+    told = f"{ruling.reason}; look {look.number}, {len(later)} of the dates came after it was trained"
+    evidence = {**first, "series": _told(by_date), "dates_since": len(later)}
+    return _decision(replace(ruling, reason=told), has_skill, evidence, look.number)
+
+
+def only_the_best(decisions: Sequence[Decision]) -> list[Decision]:
+    """The same, but of several that promote only the one with the smallest p does."""
+    promoting = [d for d in decisions if d.verdict == "promote"]
+    if len(promoting) < 2:  # noqa: PLR2004
+        return list(decisions)
+    best = min(promoting, key=lambda d: d.evidence["test"]["p_value"])
+    beaten = f"another candidate of this look is more so, p = {best.evidence['test']['p_value']:.3g}"
+    return [
+        replace(d, verdict="keep", reason=f"{d.reason}; {beaten}") if d.verdict == "promote" and d is not best else d
+        for d in decisions
+    ]
+
+
+def _told(by_date: pd.Series[float]) -> list[list[Any]]:
+    """A series as JSON has it: [instant, difference] by date."""
+    return [[ts.isoformat(), float(d)] for ts, d in zip(pd.DatetimeIndex(by_date.index), by_date, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -180,18 +230,26 @@ def _first(has_skill: bool, skill: TestResult, target: Target) -> _Ruling:
     return _Ruling("first", "promote", reason, 0.0, {})
 
 
-def _spent(looks_taken: int, looks_per_year: int) -> _Ruling:
-    reason = f"alpha budget spent: {looks_taken} looks in the past year of {looks_per_year} allowed"
-    return _Ruling("replace", "keep", reason, 0.0, {})
+def _replace(d: Vector, candidate: Contender, champion: Contender, target: Target, look: Look, rules: Rules) -> _Ruling:
+    """Superiority, and nothing that speaks against it."""
+    ruling = _superiority(d, target, look, rules)
+    asked = vetoes(target, candidate.oof, champion.oof, candidate.facts, rules.trials, rules.limits)
+    against = [veto for veto in asked if veto.vetoed]
+    reason = "; ".join([ruling.reason, *(f"veto of {veto.name}: {veto.found}, {veto.allowed}" for veto in against)])
+    evidence = {**ruling.evidence, "vetoes": [asdict(veto) for veto in asked], "vetoed": bool(against)}
+    return replace(ruling, verdict="keep" if against else ruling.verdict, reason=reason, evidence=evidence)
 
 
-def _replace(d: Vector, target: Target, alpha: float) -> _Ruling:
+def _superiority(d: Vector, target: Target, look: Look, rules: Rules) -> _Ruling:
+    """By the test, and by no less than the settings ask for."""
     test = ewc_test(d, target.horizon)
-    level = nominal_level(alpha, target.horizon)
-    superior = test.p_value <= level
+    level = nominal_level(look.alpha, target.horizon)
+    superior, enough = test.p_value <= level, test.mean >= rules.min_improvement
     reason = f"{'superior' if superior else 'superiority not proven'}: {_words(test, target)}, level {level:.3g}"
-    evidence = {"test": _test_evidence(test, alpha, target.horizon)}
-    return _Ruling("replace", "promote" if superior else "keep", reason, alpha, evidence)
+    if superior and not enough:
+        reason += f"; but less than the improvement of {rules.min_improvement:g} that is asked for"
+    evidence = {"test": _test_evidence(test, look.alpha, target.horizon), "min_improvement": rules.min_improvement}
+    return _Ruling("replace", "promote" if superior and enough else "keep", reason, look.alpha, evidence)
 
 
 def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Target) -> _Ruling:

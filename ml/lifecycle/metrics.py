@@ -20,6 +20,7 @@ from scipy.stats import rankdata
 
 from ml.estimators.interface import Flags, Vector
 from ml.lifecycle.dataset import Instants
+from ml.lifecycle.ranks import ranks
 
 Dates: TypeAlias = "Instants | pd.DatetimeIndex | pd.Series[pd.Timestamp]"
 
@@ -131,8 +132,7 @@ def information_coefficient(value: Vector, expected: Vector, ts: Dates) -> pd.Se
 
 def rank_information_coefficient(value: Vector, expected: Vector, ts: Dates) -> pd.Series[float]:
     """Spearman's correlation per date: `information_coefficient` of ranks within the date."""
-    ranks = pd.DataFrame({"a": value, "b": expected}).groupby(pd.DatetimeIndex(ts, name="ts")).rank()
-    return information_coefficient(ranks["a"].to_numpy(), ranks["b"].to_numpy(), ts)
+    return information_coefficient(ranks(value, ts).average, ranks(expected, ts).average, ts)
 
 
 def has_ranks(value: Vector, ts: Dates) -> pd.Series[bool]:
@@ -158,39 +158,38 @@ def decile_weights(expected: Vector, ts: Dates) -> Vector:
     rows that tie for its last places share them. So on a date with one row, or with the same forecast
     for all, every weight is 0.
     """
-    by_date = pd.Series(expected).groupby(pd.DatetimeIndex(ts))
-    count = by_date.transform("size").to_numpy()
+    ranked = ranks(expected, ts)
+    count = ranked.of
     places = np.maximum(count // 10, 1)
-    lowest, highest = by_date.rank(method="min").to_numpy(), by_date.rank(method="max").to_numpy()
-    tied = highest - lowest + 1
-    long = np.clip((places - (count - highest)) / tied, 0, 1)
-    short = np.clip((places - (lowest - 1)) / tied, 0, 1)
+    tied = ranked.highest - ranked.lowest + 1
+    long = np.clip((places - (count - ranked.highest)) / tied, 0, 1)
+    short = np.clip((places - (ranked.lowest - 1)) / tied, 0, 1)
     weights: Vector = (long - short) / places
     return weights
 
 
-def decile_returns(value: Vector, expected: Vector, ts: Dates) -> pd.Series[float]:
-    """By date, the mean outcome of the tenth expected highest minus that of the lowest, before costs."""
-    earned = pd.Series(decile_weights(expected, ts) * value)
-    return earned.groupby(pd.DatetimeIndex(ts, name="ts")).sum()
+def portfolio_returns(value: Vector, weights: Vector, ts: Dates) -> pd.Series[float]:
+    """By date, what weights earn before costs: of `decile_weights`, the long tenth's mean minus the short one's."""
+    return pd.Series(weights * value).groupby(pd.DatetimeIndex(ts, name="ts")).sum()
 
 
-def decile_turnover(entity: Entities, expected: Vector, ts: Dates, horizon: int) -> pd.Series[float]:
-    """By date, what is traded to hold its deciles: the sum of |change of weight|, from 0 to 4.
+def portfolio_turnover(entity: Entities, weights: Vector, ts: Dates, horizon: int) -> pd.Series[float]:
+    """By date, what is traded to hold its weights: the sum of |change of weight|, of deciles from 0 to 4.
 
-    With outcomes over h periods, 1 / h of the money is put into the deciles of each date and stays
+    With outcomes over h periods, 1 / h of the money is put into the weights of each date and stays
     there for h dates. So a date's weights replace those of h dates before; the first h dates buy all
     (2). That weights drift with prices is left out.
     """
-    weights = pd.DataFrame(
-        {"ts": pd.DatetimeIndex(ts), "entity": np.asarray(entity), "weight": decile_weights(expected, ts)}
-    )
-    held = weights.pivot_table(values="weight", index="ts", columns="entity", fill_value=0.0)
-    return (held - held.shift(horizon, fill_value=0.0)).abs().sum(axis=1)
+    date, dates = pd.factorize(pd.DatetimeIndex(ts, name="ts"), sort=True)
+    owner, owners = pd.factorize(pd.Index(entity))
+    held = np.zeros((dates.size, owners.size))
+    np.add.at(held, (date, owner), weights)
+    before = np.vstack([np.zeros((min(horizon, dates.size), owners.size)), held[:-horizon]])
+    return pd.Series(np.abs(held - before).sum(axis=1), index=dates)
 
 
 def net_of_costs(returns: pd.Series[float], turnover: pd.Series[float], cost_bps: float) -> pd.Series[float]:
-    """Returns by date after paying `cost_bps` basis points of everything traded (`decile_turnover`)."""
+    """Returns by date after paying `cost_bps` basis points of everything traded (`portfolio_turnover`)."""
     return returns - turnover * (cost_bps * BASIS_POINT)
 
 

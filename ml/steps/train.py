@@ -154,13 +154,14 @@ def _training(
     artifacts.mkdir()
     model.save(files)
     made.oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
-    (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     searched = [(each.member, each.trials) for each in learned]
     momentum = {name: said for name, said in made.beside.items() if name == Momentum.name}
     folds = by_fold(made.oof, momentum, rows.folds.outer, target)
     packages = _packages(recipe)
     facts = card.facts(parts, target, record, model, searched, made.choice, rows.dataset, outer, folds, files, packages)
     card.write(artifacts, facts)
+    record |= {"costs": facts["costs"], "overfitting": made.choice.overfitting}
+    (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return Training(
         model_name=target.model_name,
         training_key=question,

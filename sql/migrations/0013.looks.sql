@@ -6,3 +6,8 @@ drop index if exists lifecycle.decisions_one_look;
 create unique index decisions_one_look
     on lifecycle.decisions (domain, target, candidate_version, champion_version, look) nulls not distinct
     where door <> 'by_hand';
+
+-- What a model weighs and takes, and how far the choice of its parts may be luck (null: not told).
+alter table lifecycle.model_versions
+    add column if not exists costs jsonb not null default '{}',
+    add column if not exists overfitting double precision;

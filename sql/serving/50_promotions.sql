@@ -22,6 +22,8 @@ select
     d.decided_at,
     p.promoted_at,
     d.evidence #>> '{target,label}' as label,
-    d.evidence #>> '{target,score}' as score
+    d.evidence #>> '{target,score}' as score,
+    d.look,
+    d.evidence -> 'vetoes' as vetoes
 from lifecycle.decisions d
 left join lifecycle.promotions p using (decision_id);

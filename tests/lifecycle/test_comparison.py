@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,20 @@ import pytest
 from ml.domain import Score, Target
 from ml.errors import TrainingError
 from ml.frames import OUT_OF_FOLD
-from ml.lifecycle.comparison import BASELINE, Contender, Decision, alpha_per_look, decide, score_difference, skill_test
+from ml.lifecycle.comparison import (
+    BASELINE,
+    Contender,
+    Decision,
+    Rules,
+    decide,
+    decide_again,
+    kept_out,
+    only_the_best,
+    score_difference,
+    skill_test,
+)
+from ml.lifecycle.looks import Look
+from ml.lifecycle.vetoes import Facts, Limits
 
 DAY = Target("toy", "1d", 1)
 RANKS = Target("toy", "1d", 1, score="rank_ic")
@@ -29,9 +43,19 @@ def contender(digest: str, oof: pd.DataFrame, until: np.datetime64 = OLDER) -> C
     return Contender(digest, oof, until)
 
 
-def gate(candidate: Contender, champion: Contender | None, looks_taken: int = 0, target: Target = DAY) -> Decision:
-    alpha = alpha_per_look(0.05, 252)
-    return decide(target, candidate, champion, alpha_for_this_look=alpha, looks_taken=looks_taken)
+STRICT = Look(1, 0.05 / 252)
+CERTAIN = Rules(limits=Limits(calibration_margin=1.0))
+"""The panel's outcomes are certain, once its signal is known: whatever is said near even odds is too timid."""
+
+
+def gate(
+    candidate: Contender,
+    champion: Contender | None,
+    target: Target = DAY,
+    look: Look = STRICT,
+    rules: Rules = CERTAIN,
+) -> Decision:
+    return decide(target, candidate, champion, look, rules)
 
 
 def test_the_difference_is_a_mean_per_date_above_zero_for_the_better_by_hand() -> None:
@@ -90,10 +114,7 @@ def test_a_lucky_difference_that_would_pass_five_percent_does_not_pass_its_share
     decision = gate(contender("b", lucky), contender("a", a))
     assert 0.0002 < decision.evidence["test"]["p_value"] < 0.05
     assert decision.verdict == "keep"
-    assert (
-        decide(DAY, contender("b", lucky), contender("a", a), alpha_for_this_look=0.05, looks_taken=0).verdict
-        == "promote"
-    )
+    assert gate(contender("b", lucky), contender("a", a), look=Look(1, 0.05)).verdict == "promote"
 
 
 def test_a_worse_recipe_or_a_twin_in_all_but_name_is_kept_out() -> None:
@@ -117,23 +138,70 @@ def test_long_horizons_are_held_to_the_stricter_level() -> None:
     assert decision.evidence["skill"]["level"] == pytest.approx(0.04)
 
 
-@pytest.mark.parametrize(("looks", "verdict"), [(251, "promote"), (252, "keep")])
-def test_the_year_has_only_so_many_looks(looks: int, verdict: str) -> None:
-    decision = gate(contender("b", panel(0.03, seed=1)), contender("a", panel(0.0)), looks_taken=looks)
-    assert decision.verdict == verdict
-    if verdict == "keep":
-        assert "alpha budget spent" in decision.reason
-        assert decision.alpha_spent == 0.0
+def test_a_candidate_that_is_not_looked_at_spends_nothing_and_shows_its_skill() -> None:
+    decision = kept_out(DAY, contender("b", panel(0.03)), "not tonight")
+    assert (decision.door, decision.verdict, decision.reason) == ("replace", "keep", "not tonight")
+    assert (decision.alpha_spent, decision.look, decision.has_skill) == (0.0, 0, True)
+    assert "series" not in decision.evidence
 
 
-def test_the_looks_of_a_year_and_their_candidates_share_one_budget() -> None:
-    assert alpha_per_look(0.05, 252) * 252 == pytest.approx(0.05)
-    assert alpha_per_look(0.05, 252, candidates=3) * 252 * 3 == pytest.approx(0.05)
+def test_later_dates_join_the_outer_ones_and_older_than_those_are_left_out() -> None:
+    first = gate(contender("b", panel(0.0, seed=1)), contender("a", panel(0.0)))
+    assert (first.verdict, first.look) == ("keep", 1)
+    dates = pd.date_range("2023-10-26", periods=70, tz="UTC").as_unit("us")  # the last outer date is the 27th
+    since = pd.Series(np.random.default_rng(5).normal(0.02, 0.01, dates.size), index=dates)
+    again = decide_again(DAY, first.evidence, True, since, Look(2, 0.05))
+    assert again.evidence["series"] == first.evidence["series"] + [
+        [ts.isoformat(), d] for ts, d in zip(dates[2:], since[2:], strict=True)
+    ]
+    assert again.evidence["dates_since"] == 68
+    assert again.evidence["test"]["n_dates"] == 368
+    assert (again.verdict, again.look, again.alpha_spent, again.has_skill) == ("promote", 2, 0.05, True)
+    assert "68 of the dates" in again.reason
+    assert decide_again(DAY, first.evidence, True, -since, Look(2, 0.05)).verdict == "keep"
+
+
+def test_of_several_that_are_superior_the_surest_alone_is_promoted() -> None:
+    champion = contender("a", panel(0.0))
+    sure, less, no = (gate(contender("b", panel(skill, seed=1)), champion) for skill in (0.03, 0.01, 0.0))
+    assert [d.verdict for d in (sure, less, no)] == ["promote", "promote", "keep"]
+    chosen = only_the_best([less, no, sure])
+    assert [d.verdict for d in chosen] == ["keep", "keep", "promote"]
+    assert "another candidate of this look is more so" in chosen[0].reason
+    assert chosen[0].evidence == less.evidence
+    assert only_the_best([no, sure]) == [no, sure]
+
+
+def test_a_veto_keeps_a_superior_candidate_out_and_says_so() -> None:
+    better, champion = contender("b", panel(0.03, seed=1)), contender("a", panel(0.0))
+    heavy = Contender("b", better.oof, better.trained_until, Facts(size_bytes=2e9))
+    decision = gate(heavy, champion)
+    assert (decision.verdict, decision.evidence["vetoed"]) == ("keep", True)
+    assert decision.reason.startswith("superior: ")
+    assert decision.reason.endswith("veto of size in MB: 2e+03, at most 1e+03")
+    assert gate(better, champion).evidence["vetoed"] is False
+    assert [veto["name"] for veto in gate(better, champion).evidence["vetoes"]] == [
+        "calibration error", "net return of deciles", "deflated Sharpe ratio", "backtest overfitting", "size in MB",
+        "seconds for a night",
+    ]  # fmt: skip
+
+
+def test_less_than_the_asked_improvement_is_not_enough_at_any_look() -> None:
+    better, champion = contender("b", panel(0.03, seed=1)), contender("a", panel(0.0))
+    found = gate(better, champion).evidence["test"]["mean"]
+    asked = replace(CERTAIN, min_improvement=found + 1e-6)
+    decision = gate(better, champion, rules=asked)
+    assert (decision.verdict, decision.evidence["vetoed"]) == ("keep", False)
+    assert "less than the improvement of" in decision.reason
+    none = score_difference(better.oof, champion.oof).iloc[:0]
+    assert decide_again(DAY, decision.evidence, True, none, Look(2, 0.05), asked).verdict == "keep"
+    assert decide_again(DAY, decision.evidence, True, none, Look(2, 0.05)).verdict == "promote"
+    assert gate(better, champion, rules=replace(CERTAIN, min_improvement=found - 1e-6)).verdict == "promote"
 
 
 def test_the_champions_recipe_on_newer_rows_refreshes_without_spending_alpha() -> None:
     oof = panel(0.0)
-    decision = gate(contender("a", oof, NEWER), contender("a", oof, OLDER), looks_taken=252)
+    decision = gate(contender("a", oof, NEWER), contender("a", oof, OLDER))
     assert (decision.door, decision.verdict, decision.alpha_spent) == ("refresh", "promote", 0.0)
     assert "without a test" in decision.reason
 
@@ -213,17 +281,18 @@ def test_skill_in_ranks_is_a_correlation_above_that_of_a_constant(skill: float, 
 
 
 def test_the_score_that_the_target_declares_decides() -> None:
-    """One is better at probabilities, the other at ranks."""
+    """One is better at probabilities, the other at ranks; what else speaks against either is another question."""
     probable = panel(0.03, seed=1).assign(expected=ranked(0.0, seed=2)["expected"])
-    orderly = panel(0.0, seed=3).assign(expected=ranked(0.3)["expected"])
+    orderly = panel(0.0, seed=3).assign(expected=ranked(0.1)["expected"])
 
-    def verdicts(score: Score) -> tuple[str, str]:
+    def superior(score: Score) -> tuple[bool, bool]:
         target = Target("toy", "1d", 1, score=score)
         one, other = contender("p", probable), contender("o", orderly)
-        return gate(one, other, target=target).verdict, gate(other, one, target=target).verdict
+        said = gate(one, other, target=target), gate(other, one, target=target)
+        return said[0].reason.startswith("superior: "), said[1].reason.startswith("superior: ")
 
-    assert verdicts("log_loss") == verdicts("brier") == ("promote", "keep")
-    assert verdicts("rank_ic") == ("keep", "promote")
+    assert superior("log_loss") == superior("brier") == (True, False)
+    assert superior("rank_ic") == (False, True)
 
 
 def test_a_decision_says_what_it_was_judged_by() -> None:

@@ -164,7 +164,9 @@ def test_rows_that_tie_for_the_last_places_of_a_tenth_share_them() -> None:
 def test_the_same_forecast_for_all_holds_nothing(count: int) -> None:
     ts = dates(count)
     assert not metrics.decile_weights(np.full(count, 0.1), ts).any()
-    assert metrics.decile_returns(np.arange(float(count)), np.full(count, 0.1), ts).tolist() == [0.0]
+    assert metrics.portfolio_returns(
+        np.arange(float(count)), metrics.decile_weights(np.full(count, 0.1), ts), ts
+    ).tolist() == [0.0]
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=25), min_size=1, max_size=5), st.integers(0, 99))
@@ -185,7 +187,7 @@ def test_weights_are_balanced_and_the_same_in_any_order(said: list[list[int]], s
 def test_top_minus_bottom_is_the_difference_of_two_means() -> None:
     rng = np.random.default_rng(3)
     ts, value, expected = dates(37, 50), rng.standard_normal(87), rng.standard_normal(87)
-    found = metrics.decile_returns(value, expected, ts)
+    found = metrics.portfolio_returns(value, metrics.decile_weights(expected, ts), ts)
     for day, places in zip(ts.unique(), (3, 5), strict=True):
         order = value[ts == day][np.argsort(expected[ts == day])]
         assert found[day] == pytest.approx(order[-places:].mean() - order[:places].mean())
@@ -196,14 +198,16 @@ def test_turnover_by_hand() -> None:
     # Long A short C; the same; long C short A; long B short A.
     expected = np.array([3.0, 2.0, 1.0, 3.0, 2.0, 1.0, 1.0, 2.0, 3.0, 1.0, 3.0, 2.0])
     ts = dates(3, 3, 3, 3)
-    assert metrics.decile_turnover(entity, expected, ts, 1).tolist() == [2.0, 0.0, 4.0, 2.0]
+    weights = metrics.decile_weights(expected, ts)
+    assert metrics.portfolio_turnover(entity, weights, ts, 1).tolist() == [2.0, 0.0, 4.0, 2.0]
     # Two sessions ahead, the third date's money is that of the first, the fourth's that of the second.
-    assert metrics.decile_turnover(entity, expected, ts, 2).tolist() == [2.0, 2.0, 4.0, 4.0]
+    assert metrics.portfolio_turnover(entity, weights, ts, 2).tolist() == [2.0, 2.0, 4.0, 4.0]
 
 
 def test_whoever_leaves_is_sold_and_whoever_comes_is_bought() -> None:
     entity = np.array(["A", "B", "B", "C"], dtype=object)
-    turnover = metrics.decile_turnover(entity, np.array([1.0, 2.0, 2.0, 1.0]), dates(2, 2), 1)
+    weights = metrics.decile_weights(np.array([1.0, 2.0, 2.0, 1.0]), dates(2, 2))
+    turnover = metrics.portfolio_turnover(entity, weights, dates(2, 2), 1)
     # Long B throughout; A's short is bought back, C's begun.
     assert turnover.tolist() == [2.0, 2.0]
 

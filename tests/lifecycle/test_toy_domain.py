@@ -12,6 +12,7 @@ from ml.frames import OUT_OF_FOLD, PREDICTIONS
 from ml.lifecycle.audit import audit, raise_if_failed
 from ml.lifecycle.comparison import Contender, decide
 from ml.lifecycle.dataset import Dataset, build
+from ml.lifecycle.looks import Look
 from ml.lifecycle.metrics import scores
 from ml.lifecycle.model import Model
 from ml.lifecycle.prediction import finish
@@ -64,13 +65,13 @@ def test_the_whole_lifecycle_from_frames_to_audited_predictions(
     challenger = contender(candidate, prepared)
     model = fitted(candidate, dataset, folds)
 
-    first = decide(toy.WEEK, challenger, None, alpha_for_this_look=0.05, looks_taken=0)
+    first = decide(toy.WEEK, challenger, None, Look(1, 0.05))
     assert (first.door, first.verdict, first.has_skill) == ("first", "promote", True)
 
     champion = contender(recipe(members=(Member("climatology", {}),), scale_feature=None), prepared)
-    replace = decide(toy.WEEK, challenger, champion, alpha_for_this_look=0.05, looks_taken=0)
+    replace = decide(toy.WEEK, challenger, champion, Look(1, 0.05))
     assert (replace.door, replace.verdict) == ("replace", "promote"), replace.reason
-    reverse = decide(toy.WEEK, champion, challenger, alpha_for_this_look=0.05, looks_taken=0)
+    reverse = decide(toy.WEEK, champion, challenger, Look(1, 0.05))
     assert (reverse.verdict, reverse.has_skill) == ("keep", False), reverse.reason
     json.dumps(replace.evidence, allow_nan=False)
 
@@ -107,7 +108,7 @@ def test_a_noise_feature_alone_is_reported_as_without_skill(frame: pd.DataFrame)
     dataset = build(frame[["entity", "ts", "noise"]], toy.labels(toy.demand()), toy.WEEK, ("noise",))
     folds = nested(dataset.dates, dataset.date_maturities, SplitPlan(embargo=7))
     blind = recipe(feature_names=("noise",), scale_feature=None)
-    decision = decide(toy.WEEK, contender(blind, (dataset, folds)), None, alpha_for_this_look=0.05, looks_taken=0)
+    decision = decide(toy.WEEK, contender(blind, (dataset, folds)), None, Look(1, 0.05))
     assert (decision.verdict, decision.has_skill) == ("promote", False)
 
 

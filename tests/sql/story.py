@@ -146,6 +146,7 @@ def _models(connection: Connection) -> None:
             "champion_version": 1,
             "as_of": close("2024-05-01"),
             "door": "replace",
+            "look": 1,
             "reason": "better by more than chance allows",
             "alpha_spent": 0.0002,
             "has_skill": True,

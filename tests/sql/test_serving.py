@@ -17,6 +17,7 @@ from psycopg2.extensions import connection as Connection
 from ml.domain import Target
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.comparison import Contender, decide
+from ml.lifecycle.looks import Look
 from tests.sql.seed import FAR, PAST, Row, at, close, insert, prediction
 
 NIGHT_1, NIGHT_2, NIGHT_3 = close("2024-04-24"), close("2024-04-25"), close("2024-05-01")
@@ -296,8 +297,7 @@ def test_promotions_read_the_evidence_that_the_gate_really_writes(model: Book) -
         Target("equity", "5d", 5, label="scaled", score="brier"),
         Contender("candidate", oof, seen),
         Contender("champion", oof.assign(p_up=0.5), seen),
-        alpha_for_this_look=0.01,
-        looks_taken=0,
+        Look(1, 0.01),
     )
     model.given(
         "lifecycle.decisions",
@@ -307,7 +307,8 @@ def test_promotions_read_the_evidence_that_the_gate_really_writes(model: Book) -
     assert model.shown("promotions", "mean_difference", "statistic", "critical_value", "p_value", "skill_p_value") == [
         (test["mean"], test["statistic"], test["critical"], test["p_value"], skill["p_value"])
     ]
-    assert model.shown("promotions", "label", "score") == [("scaled", "brier")]
+    assert model.shown("promotions", "label", "score", "look") == [("scaled", "brier", 1)]
+    assert model.shown("promotions", "vetoes") == [(decision.evidence["vetoes"],)]
 
 
 def test_data_quality_shows_each_check_and_attempts_that_never_got_to_them(book: Book) -> None:

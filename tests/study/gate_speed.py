@@ -9,7 +9,8 @@ import pandas as pd
 
 from ml.domain import Score, Target
 from ml.frames import OUT_OF_FOLD
-from ml.lifecycle.comparison import Contender, alpha_per_look, decide
+from ml.lifecycle.comparison import Contender, decide
+from ml.lifecycle.looks import Look
 from tests.study import runs
 from tests.study.nights import SLOPE
 from tests.study.returns import Reals, closes
@@ -46,8 +47,7 @@ def seconds(score: Score, symbols: int, dates: int, tries: int = 3) -> float:
             Target("study", "5d", 5, score=score),
             candidate,
             champion,
-            alpha_for_this_look=alpha_per_look(0.05, 252),
-            looks_taken=0,
+            Look(1, 0.01),
         )
         taken.append(time.perf_counter() - begun)
     return min(taken)

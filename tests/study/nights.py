@@ -4,7 +4,8 @@ A trial is a signal of its own for every symbol, AR(1) from date to date, that h
 forecast is p = 1 / (1 + exp(-SLOPE x signal)). Every night draws new trials, takes the one that did best on the inner
 dates and compares it with the champion on the outer window, the latest dates whose labels are known; a night later all
 dates have moved on by one. As in `ml.lifecycle.splits`, inner labels are known before the outer window begins, and h
-more dates lie between. The champion was chosen in the same way just before the first night.
+more dates lie between. The champion was chosen in the same way before all of them. The candidates of nights with a look
+go on predicting, and those of the looks of three quarters before the year have done so until then.
 
 The trials that are not chosen are never seen on outer dates. So of each trial no more is drawn than how well it did on
 the inner dates and where it stood at their end, from the joint normal distribution that these have once the outcomes
@@ -20,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ml.lifecycle.looks import SHARES
 from tests.study.returns import Reals, forward, noise
 
 Singles = npt.NDArray[np.float32]
@@ -35,7 +37,8 @@ SEED = 6
 
 @dataclass(frozen=True)
 class Year:
-    """window: outer dates of one look. inner: dates on which the best of `trials` is chosen. memory: of signals."""
+    """window: outer dates of a first look. inner: dates on which the best of `trials` is chosen. memory: of signals.
+    looks: in a year, at even distances from the first night on."""
 
     symbols: int = 100
     nights: int = 252
@@ -43,6 +46,28 @@ class Year:
     inner: int = 126
     trials: int = 30
     memory: float = MEMORY
+    looks: int = 4
+
+    @property
+    def apart(self) -> int:
+        """Nights from one look to the next."""
+        return self.nights // self.looks
+
+    @property
+    def before(self) -> int:
+        """How long before the first night the oldest candidate came that still gets a look on it."""
+        return (len(SHARES) - 1) * self.apart
+
+    @property
+    def begin(self) -> npt.NDArray[np.int64]:
+        """(early + nights,) the first outer date of each candidate: those of earlier looks, then one each night."""
+        return np.concatenate([np.arange(0, self.before, self.apart), self.before + np.arange(self.nights)])
+
+    @property
+    def followed(self) -> npt.NDArray[np.int64]:
+        """Which of them are candidates of a look, in order of time."""
+        are = (self.begin % self.apart == 0) & (self.begin < self.before + self.looks * self.apart)
+        return np.flatnonzero(are).astype(np.int64)
 
 
 class Came(NamedTuple):
@@ -67,13 +92,15 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Compared:
-    """Candidate minus champion, (nights, window): row i is what the gate sees on night i.
+    """Candidate minus champion, (nights, window): row i is what a first look of night i sees.
 
-    apart: the share of symbols for which the two name different directions.
+    apart: the share of symbols for which the two name different directions. followed: (candidates of looks, window +
+    before), NaN after the year's last night.
     """
 
     ahead: Scores
     apart: Reals
+    followed: Scores
 
 
 def came(value: Reals) -> Came:
@@ -104,39 +131,62 @@ def simulated(size: Year, seed: int, horizons: Sequence[int]) -> dict[int, Compa
     rng = np.random.default_rng((SEED, seed))
     furthest = max(horizons)
     first = size.inner + 2 * furthest
-    dates = size.window + size.nights - 1
+    dates = int(size.begin[-1]) + size.window
     returns = noise(rng, first + dates + furthest, size.symbols).returns
     outcomes = {h: came(forward(returns, h)[: first + dates]) for h in horizons}
     start = {h: _start(rng, outcomes[h].direction, first, h, size) for h in horizons}
     path = list(_walk(rng, {h: start[h][:1] for h in horizons}, dates, size.memory))
     champion = {h: np.concatenate([signal[h] for signal in path]) for h in horizons}
-    candidates = _walk(rng, {h: start[h][1:] for h in horizons}, size.window, size.memory)
     outer = {h: outcomes[h].on(first, first + dates) for h in horizons}
-    return _compared(size, champion, candidates, outer)
-
-
-def _compared(
-    size: Year, champion: dict[int, Singles], candidates: Iterator[dict[int, Singles]], outer: dict[int, Came]
-) -> dict[int, Compared]:
-    """The candidate of night i is on outer date i + t when it has gone t dates."""
-    shape = (size.nights, size.window)
-    found = {h: Compared(Scores(*np.empty((3, *shape))), np.empty(shape)) for h in outer}
-    theirs = {h: scores(champion[h], outer[h]) for h in outer}
-    for t, signals in enumerate(candidates):
-        dates = slice(t, t + size.nights)
+    theirs = {h: scores(champion[h], outer[h]) for h in horizons}
+    ours = {h: start[h][1:] for h in horizons}
+    found = {h: _nothing(size) for h in horizons}
+    for t, ours in enumerate(_walk(rng, ours, size.window, size.memory)):  # noqa: B020 -- where they stand in the end
+        for h, signal in ours.items():
+            _compare(found[h], size, t, signal, champion[h], theirs[h], outer[h])
+    left = {h: signal[size.followed] for h, signal in ours.items()}
+    for t, signals in enumerate(_walk(rng, left, size.before, size.memory), start=size.window):
         for h, signal in signals.items():
-            ours = scores(signal, outer[h].on(dates.start, dates.stop))
-            for ahead, own, other in zip(found[h].ahead, ours, theirs[h], strict=True):
-                ahead[:, t] = own - other[dates]
-            found[h].apart[:, t] = _mean(signal * champion[h][dates] < 0)
+            _follow(found[h], size, t, signal, theirs[h], outer[h])
     return found
 
 
+def _nothing(size: Year) -> Compared:
+    nightly = np.empty((3, size.nights, size.window))
+    followed = np.full((3, size.followed.size, size.window + size.before), np.nan)
+    return Compared(Scores(*nightly), np.empty((size.nights, size.window)), Scores(*followed))
+
+
+def _compare(
+    found: Compared, size: Year, t: int, signal: Singles, champion: Singles, theirs: Scores, outer: Came
+) -> None:
+    """All candidates on the outer date t of each."""
+    dates = size.begin + t
+    early = size.begin.size - size.nights
+    ours = scores(signal, Came(outer.direction[dates], outer.rank[dates]))
+    for ahead, followed, own, other in zip(found.ahead, found.followed, ours, theirs, strict=True):
+        difference = own - other[dates]
+        ahead[:, t] = difference[early:]
+        followed[:, t] = difference[size.followed]
+    found.apart[:, t] = _mean(signal * champion[dates] < 0)[early:]
+
+
+def _follow(found: Compared, size: Year, t: int, signal: Singles, theirs: Scores, outer: Came) -> None:
+    """Those of looks on a date after their window, as far as the year goes."""
+    dates = size.begin[size.followed] + t
+    known = np.flatnonzero(dates < len(outer.direction))
+    if known.size == 0:
+        return
+    on = dates[known]
+    ours = scores(signal[known], Came(outer.direction[on], outer.rank[on]))
+    for followed, own, other in zip(found.followed, ours, theirs, strict=True):
+        followed[known, t] = own - other[on]
+
+
 def _start(rng: np.random.Generator, direction: Singles, first: int, horizon: int, size: Year) -> Singles:
-    """(1 + nights, n) where the champion's and each candidate's signal stand on the eve of their first outer date."""
+    """(1 + candidates, n) where champion's and candidates' signals stand on the eve of their first outer dates."""
     gap = 2 * horizon
-    nights = np.r_[0, np.arange(size.nights)]
-    chosen = best_of(rng, direction, first - gap - size.inner + nights, size)
+    chosen = best_of(rng, direction, first - gap - size.inner + np.r_[0, size.begin], size)
     kept = size.memory**gap
     on_the_eve = kept * chosen + np.sqrt(1 - kept**2) * rng.standard_normal(chosen.shape)
     return np.asarray(on_the_eve, dtype=np.float32)

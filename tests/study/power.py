@@ -1,8 +1,8 @@
 """How often the gate finds a candidate that knows something: an IC of `nights.IC`, planted as in `tests.study.returns`.
 
-The candidate is one recipe, looked at every night as the window moves on; it forecasts as in `tests.study.nights`. Its
-champion knows nothing: it either says the same of every symbol (`silent`), or as much as the candidate, at random
-(`noise`).
+The candidate is one recipe, looked at once and then, as it goes on predicting, once a quarter; it forecasts as in
+`tests.study.nights`. Its champion knows nothing: it either says the same of every symbol (`silent`), or as much as the
+candidate, at random (`noise`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ml.lifecycle.looks import SHARES, Budget, look
 from tests.study.nights import IC, MEMORY, SEED, Scores, came, scores
 from tests.study.returns import Flags, Plant, Reals, forward, noise, persistent, plant
 from tests.study.verdicts import gate
@@ -47,6 +48,16 @@ def fought(horizon: int, seed: int, dates: int, symbols: int = SYMBOLS, ic: floa
     )
 
 
-def looks(d: Reals, window: int, nights: int, horizon: int, alpha: float) -> Flags:
-    """(nights,) the verdict of each night on the first `window` dates, then on the same a date later, and so on."""
-    return gate(np.lib.stride_tricks.sliding_window_view(d, window)[:nights], horizon, alpha)
+def first_look(d: Reals, window: int, horizon: int, alpha: float) -> bool:
+    """The verdict on the first `window` dates."""
+    return bool(gate(d[None, :window], horizon, alpha)[0])
+
+
+def looks(d: Reals, window: int, apart: int, horizon: int, budget: Budget) -> Flags:
+    """The verdict of every look at one candidate: on `window` dates, then on so many more, and so on."""
+    return np.array(
+        [
+            first_look(d, window + (number - 1) * apart, horizon, look(budget, number).alpha)
+            for number, _ in enumerate(SHARES, start=1)
+        ]
+    )

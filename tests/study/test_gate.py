@@ -7,8 +7,10 @@ import pytest
 from scipy.stats import norm, ttest_1samp
 
 from ml.domain import Score, Target
-from ml.lifecycle.comparison import Contender, alpha_per_look, decide, score_difference
+from ml.lifecycle.comparison import Contender, Rules, decide, score_difference
+from ml.lifecycle.looks import SHARES, Budget, Look, look
 from ml.lifecycle.significance import ewc_test, nominal_level
+from ml.lifecycle.vetoes import Limits
 from ml.settings import Settings
 from tests.study import gate, gate_speed, power, runs, verdicts
 from tests.study.gate_speed import frame, seconds
@@ -16,7 +18,8 @@ from tests.study.nights import Year, best_of, came, scores, simulated
 from tests.study.returns import Reals
 
 TINY = Year(symbols=10, nights=8, window=80, inner=30, trials=5)
-ALPHA = alpha_per_look(0.05, 252)
+ALPHA = look(Budget(), 1).alpha
+CERTAIN = Rules(limits=Limits(calibration_margin=1.0))
 
 
 def series(nights: int = 60, dates: int = 130, shift: float = 0.0) -> Reals:
@@ -52,9 +55,10 @@ def test_scores_and_verdicts_are_those_of_the_gate_on_the_same_frames(score: Sco
     for alpha in (ALPHA, 0.05):
         target = Target("study", "5d", 5, score=score)
         contenders = Contender("one", one, until), Contender("two", two, until)
-        decision = decide(target, *contenders, alpha_for_this_look=alpha, looks_taken=0)
+        decision = decide(target, *contenders, Look(1, alpha), CERTAIN)
         assert decision.door == "replace"
-        assert verdicts.gate(d[None], 5, alpha)[0] == (decision.verdict == "promote"), json.dumps(decision.reason)
+        superior = decision.reason.startswith("superior: ")
+        assert verdicts.gate(d[None], 5, alpha)[0] == superior, json.dumps(decision.reason)
 
 
 def test_a_champion_that_says_the_same_of_all_is_scored_as_the_gate_does() -> None:
@@ -157,13 +161,37 @@ def test_the_champion_is_the_same_all_year_and_the_window_moves_by_one_date() ->
     assert np.mean([np.corrcoef(ahead[i], ahead[i + 1])[0, 1] for i in range(7)]) < 0.25
 
 
+def test_candidates_of_looks_go_on_to_the_last_look_of_the_year() -> None:
+    year = simulated(TINY, 3, (1,))[1]
+    assert (TINY.apart, TINY.before) == (2, 6)
+    assert TINY.followed.tolist() == [0, 1, 2, 3, 5, 7, 9]
+    # Those of the nights with a look are the nightly ones, which go on.
+    assert np.array_equal(year.followed.log_loss[3:, :80], year.ahead.log_loss[::2])
+    known = np.isfinite(year.followed.log_loss).sum(axis=1)
+    assert known.tolist() == [86, 86, 86, 86, 85, 83, 81]
+    for now in range(4):
+        for number in range(1, 5):
+            candidate = len(SHARES) + now - number
+            assert known[candidate] >= 80 + 2 * (number - 1), "each look finds what it needs"
+
+
+def test_a_look_promotes_whoever_has_the_evidence_at_its_own_level() -> None:
+    size = Year(nights=252, window=100)
+    still = np.random.default_rng(4).standard_normal((7, 289)) * 0.01
+    assert verdicts.looks(still, size, 1, Budget()).tolist() == [False] * 4
+    for candidate, found in [(0, [True, False, False, False]), (3, [True] * 4), (6, [False, False, False, True])]:
+        d = still.copy()
+        d[candidate] += 0.1
+        assert verdicts.looks(d, size, 1, Budget()).tolist() == found
+
+
 def test_planted_skill_has_the_asked_size_and_is_found() -> None:
     duel = power.fought(1, 0, dates=330, symbols=200, ic=0.1)
     assert duel.rank_ic["silent"].shape == (330,)
     assert duel.rank_ic["silent"].mean() == pytest.approx(0.1, abs=0.02)
-    assert power.looks(duel.rank_ic["noise"], 252, 79, 1, ALPHA).all()
+    assert power.looks(duel.rank_ic["noise"], 252, 26, 1, Budget()).all()
     without = power.fought(1, 0, dates=330, symbols=200, ic=0.0)
-    assert not power.looks(without.rank_ic["silent"], 252, 79, 1, ALPHA).any()
+    assert not power.looks(without.rank_ic["silent"], 252, 26, 1, Budget()).any()
 
 
 def test_more_false_years_than_the_budget_allows_fail_at_the_gate_alone() -> None:
@@ -186,7 +214,8 @@ def test_history_says_how_many_dates_find_most() -> None:
 
 def test_the_study_is_of_the_gate_as_it_is_set() -> None:
     defaults = Settings.model_fields
-    assert (defaults["alpha_per_year"].default, defaults["looks_per_year"].default) == (gate.BUDGET, Year().nights)
+    assert (defaults["alpha_per_year"].default, defaults["looks_per_year"].default) == (gate.BUDGET, Year().looks)
+    assert Budget() == Budget(gate.BUDGET, Year().looks)
 
 
 def test_a_look_is_timed() -> None:

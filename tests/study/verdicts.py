@@ -12,7 +12,9 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
+from ml.lifecycle.looks import SHARES, Budget, look
 from ml.lifecycle.significance import critical_value, degrees_of_freedom, nominal_level
+from tests.study.nights import Year
 from tests.study.returns import Flags, Reals
 
 LEVEL = 0.05
@@ -23,6 +25,18 @@ def gate(d: Reals, horizon: int, alpha: float) -> Flags:
     """`ml.lifecycle.comparison.decide` at the door `replace`, at the alpha of one look."""
     dof = degrees_of_freedom(d.shape[1], horizon)
     return np.asarray(cosine_statistics(d, dof) >= critical_value(nominal_level(alpha, horizon), dof))
+
+
+def looks(followed: Reals, size: Year, horizon: int, budget: Budget) -> Flags:
+    """(looks,) whether the gate promotes anybody at each look of a year: the night's candidate, or one that earlier
+    looks have not decided (`ml.lifecycle.looks`), each on its window and what came since then."""
+    found = np.zeros(size.looks, dtype=np.bool_)
+    for now in range(size.looks):
+        for number, _ in enumerate(SHARES, start=1):
+            candidate = len(SHARES) + now - number
+            seen = followed[candidate, : size.window + (number - 1) * size.apart]
+            found[now] |= bool(gate(seen[None], horizon, look(budget, number).alpha)[0])
+    return found
 
 
 def cosine_statistics(d: Reals, dof: int) -> Reals:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,8 @@ class ModelVersion:
     left_out: list[str]
     importance: list[dict[str, Any]]
     code_commit: str
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    overfitting: float | None = None
 
 
 def record_version(warehouse: Warehouse, version: ModelVersion) -> None:
@@ -109,14 +111,19 @@ def recipe_json(row: Row) -> str:
     return json.dumps(row["recipe"])
 
 
-def looks_in_year_before(warehouse: Warehouse, target: Target, as_of: datetime) -> int:
-    """How many superiority tests were made on nights of the year up to `as_of`."""
-    row = warehouse.row("looks_in_year", {**_target(target), "as_of": as_of})
-    return int(row["looks"]) if row else 0
+def looks_since(transaction: Transaction, target: Target, since: datetime) -> list[Row]:
+    """The nights after an instant on which a target was looked at, ascending: `as_of`, and the `alpha` they spent."""
+    return transaction.rows("looks_since", {**_target(target), "since": since})
+
+
+def trials_made(warehouse: Warehouse, target: Target) -> int:
+    """All trials that were ever made for the versions of a target."""
+    row = warehouse.row("trials_made", _target(target))
+    return int(row["trials"]) if row else 0
 
 
 def decision_about(warehouse: Warehouse, target: Target, candidate: int, champion_version: int | None) -> Row | None:
-    """The decision already taken on this pair, if any: a pair is looked at once."""
+    """The last decision taken on this pair, if any."""
     return warehouse.row(
         "decision_about", {**_target(target), "candidate_version": candidate, "champion_version": champion_version}
     )
@@ -130,11 +137,24 @@ def decision(warehouse: Warehouse, decision_id: int) -> Row:
     return row
 
 
-def record_decision(warehouse: Warehouse, values: Parameters) -> int:
-    """Store a decision whole; returns its id. A twin that decided first wins and its id is returned."""
-    with warehouse.transaction() as transaction:
+def decision_of_look(warehouse: Warehouse, target: Target, as_of: datetime, champion_version: int) -> Row | None:
+    """The decision by which the look of a night promotes one of its candidates, if it does."""
+    return warehouse.row("decision_of_look", {**_target(target), "as_of": as_of, "champion_version": champion_version})
+
+
+def first_look(warehouse: Warehouse, target: Target, candidate: int, recipe_digest: str) -> Row:
+    """The first look at a candidate beside the recipe that serves; NotRecorded when there was none."""
+    asked = {**_target(target), "candidate_version": candidate, "recipe_digest": recipe_digest}
+    row = warehouse.row("decision_first_look", asked)
+    if row is None:
+        raise NotRecorded(f"no first look at version {candidate} of {target.model_name}", "one", "Run compare first")
+    return row
+
+
+def record_decisions(transaction: Transaction, decisions: Sequence[Parameters]) -> None:
+    """Store all decisions of a look whole, or none. Of twins the one that decided first has the word."""
+    for values in decisions:
         transaction.execute("decision_insert", _jsonb(values))
-        return int(transaction.one("decision_about", values)["decision_id"])
 
 
 def record_by_hand(
