@@ -4,6 +4,9 @@ alter table lifecycle.predictions
 alter table lifecycle.predictions
     drop constraint if exists predictions_pkey,
     add constraint predictions_pkey primary key (publication_id, entity, target, role);
+create index if not exists predictions_of_challengers
+    on lifecycle.predictions (domain, target, publication_id, model_version)
+    where role = 'challenger';
 
 -- What versions that do not serve say of a night. The first word of a version on a night stays.
 create table if not exists lifecycle.shadow_predictions (
@@ -19,7 +22,6 @@ create table if not exists lifecycle.shadow_predictions (
     primary key (domain, target, model_version, as_of, entity),
     foreign key (domain, target, model_version) references lifecycle.model_versions
 );
-create index if not exists shadow_predictions_by_night on lifecycle.shadow_predictions (domain, as_of);
 
 -- How they did beside the champion of that night, once outcomes are known. Role `canary`: the challenger's rows that
 -- were served, on the symbols of its arm alone.
