@@ -39,9 +39,11 @@ def _wanted(warehouse: Warehouse, parts: Parts, target: Target, night: Night) ->
     champion = models.champion(warehouse, target, night.as_of)
     if champion is None:
         return []
-    known = shadows.recorded(warehouse, target, night.as_of)
-    found = in_shadow(warehouse, parts, target, champion, night)
-    return [(target, version, role) for version, role in found if version not in known]
+    return [
+        (target, version, role)
+        for version, role in in_shadow(warehouse, parts, target, champion, night)
+        if not shadows.is_recorded(warehouse, target, version, night.as_of)
+    ]
 
 
 def _kept(warehouse: Warehouse, forecasts: Forecasts, night: Night, target: Target, version: int, role: Role) -> bool:

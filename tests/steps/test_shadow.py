@@ -35,7 +35,7 @@ SCORES = (
     "select model_version, role, as_of::date::text, champion_version, n, score, difference from serving.shadow_scores"
 )
 # All that readers see of the night but for when it was said again.
-LATEST = "select to_jsonb(p) - 'published_at' - 'data_cutoff' from serving.{} p order by symbol"
+LATEST = "select to_jsonb(p) - 'published_at' - 'data_cutoff' - 'publication_id' from serving.{} p order by symbol"
 
 
 @pytest.fixture
@@ -250,11 +250,11 @@ def test_a_challenger_serves_its_arm_and_readers_of_champions_see_no_difference(
 
 def champions_view(reader_dsn: str) -> list[list[tuple[Any, ...]]]:
     """What readers see who do not ask for the canary."""
-    final = "select to_jsonb(p) - '{published_at,data_cutoff,publication_id}'::text[] from serving.prediction_history p where is_final"
+    history = LATEST.format("prediction_history").replace("order by", "where is_final order by")
     reasons = "select to_jsonb(p) - 'published_at' - 'data_cutoff' from serving.explanations p order by symbol, rank"
     audited = "select row_count, audit from serving.publications where is_final"
     latest = LATEST.format("latest_predictions")
-    return [seen(reader_dsn, statement) for statement in (latest, f"{final} order by symbol", reasons, audited)]
+    return [seen(reader_dsn, statement) for statement in (latest, history, reasons, audited)]
 
 
 def serving(reader_dsn: str) -> dict[str, tuple[int, str]]:

@@ -16,10 +16,10 @@ Role = Literal["challenger", "previous", "canary"]
 COLUMNS = ["entity", "p_up", "expected_return"]
 
 
-def recorded(warehouse: Warehouse, target: Target, as_of: datetime) -> set[int]:
-    """The versions whose word on a night is kept already."""
-    rows = warehouse.rows("shadow_versions", {**_target(target), "as_of": as_of})
-    return {int(row["model_version"]) for row in rows}
+def is_recorded(warehouse: Warehouse, target: Target, version: int, as_of: datetime) -> bool:
+    """Whether the version's word on a night is kept already."""
+    said = {**_target(target), "version": version, "as_of": as_of}
+    return warehouse.row("shadow_recorded", said) is not None
 
 
 def record(warehouse: Warehouse, target: Target, version: int, role: Role, as_of: datetime, rows: pd.DataFrame) -> bool:
