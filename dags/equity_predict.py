@@ -7,6 +7,9 @@ since the last publication of the same night, nothing is written.
 
 A night is answered only by a champion that has seen nothing later. On the very first night there is none yet: the
 task is *skipped*, and runs again once the retraining beside it has installed one.
+
+After the publication, versions that do not serve say their word too: challengers, and the champion before this one.
+It is kept in `serving.shadow_predictions` and is evidence later; nothing that readers see depends on it.
 """
 
 from __future__ import annotations
@@ -42,7 +45,20 @@ def equity_predict() -> None:
 
             return predict.run(**features.run(**night))
 
-    predict.expand(night=nights())
+    @task(
+        # Also after a night without a champion; a night whose predictions failed fails the run.
+        trigger_rule="none_failed",
+        map_index_template="{{ night['as_of'][:10] }}",
+        doc_md="What challengers and the champion before would have said. One that cannot answer is left out.",
+    )
+    def shadow(night: dict[str, str]) -> dict[str, str]:
+        with final_errors():
+            from ml.steps import features, shadow
+
+            return shadow.run(**features.run(**night))
+
+    asked = nights()
+    predict.expand(night=asked) >> shadow.expand(night=asked)
 
 
 equity_predict()

@@ -16,16 +16,11 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
+from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of, show
 from night_form import NIGHT_FORM
 from retrain_form import RETRAIN_FORM
 
 HORIZON_LABEL = "{{ horizon_shown }}"
-
-
-def show_horizon(horizon: str) -> None:
-    """Name a mapped task by its horizon in the UI; the arguments of a mapped group are no template variables."""
-    get_current_context()["horizon_shown"] = horizon  # type: ignore[typeddict-unknown-key]
 
 
 @dag(
@@ -66,14 +61,22 @@ def equity_retrain() -> None:
     def learn(
         estimator: str, night: dict[str, str], horizons: list[str], params: dict[str, Any] | None = None
     ) -> dict[str, str]:
-        get_current_context()["estimator_shown"] = estimator  # type: ignore[typeddict-unknown-key]
+        show(estimator_shown=estimator)
         with final_errors():
             from ml.steps import learn
 
             trials = (params or {}).get("trials")
             return learn.run(**night, estimator=estimator, horizons=horizons, trials=trials)
 
-    @task(trigger_rule="all_done", doc_md="Waits for all estimators; `train` says what each horizon is without.")
+    @task(doc_md="How versions in shadow did beside the champion on the nights whose outcomes are known by now.")
+    def shadow_scores(night: dict[str, str]) -> dict[str, str]:
+        with final_errors():
+            from ml.steps import shadow_scores
+
+            return shadow_scores.run(**night)
+
+    # Of scores that failed `compare` sees the dates of before; the estimators that failed are named by `train`.
+    @task(trigger_rule="all_done", doc_md="Waits for all estimators and the scores, whatever became of them.")
     def learned(kinds: list[str]) -> list[str]:
         return kinds
 
@@ -87,7 +90,7 @@ def equity_retrain() -> None:
         def train(
             horizon: str, night: dict[str, str], estimators: list[str], params: dict[str, Any] | None = None
         ) -> dict[str, str]:
-            show_horizon(horizon)
+            show(horizon_shown=horizon)
             with final_errors():
                 from ml.steps import train
 
@@ -100,7 +103,7 @@ def equity_retrain() -> None:
             doc_md="Candidate and champion recipes on the same outer dates; the decision is stored whole.",
         )
         def compare(candidate: dict[str, str]) -> dict[str, str]:
-            show_horizon(candidate["horizon"])
+            show(horizon_shown=candidate["horizon"])
             with final_errors():
                 from ml.steps import compare
 
@@ -108,7 +111,7 @@ def equity_retrain() -> None:
 
         @task(map_index_template=HORIZON_LABEL, doc_md="Move the alias `champion` if the decision says so.")
         def promote(decided: dict[str, str]) -> dict[str, str]:
-            show_horizon(decided["horizon"])
+            show(horizon_shown=decided["horizon"])
             with final_errors():
                 from ml.steps import promote
 
@@ -136,7 +139,7 @@ def equity_retrain() -> None:
     tonight, targets, kinds = night(), horizons(), estimators()
     made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)
     waited = learned(kinds)
-    made >> waited
+    [made, shadow_scores(tonight)] >> waited
     results = per_horizon.partial(night=tonight, estimators=waited).expand(horizon=targets)
     announce(results, tonight)
     summary(results)

@@ -117,12 +117,44 @@ def predict(a: argparse.Namespace) -> Any:
     return predict.run(**features.run(**_night(a)))
 
 
+def shadow(a: argparse.Namespace) -> Any:
+    from ml.steps import features, shadow
+
+    return shadow.run(**features.run(**_night(a)))
+
+
+def shadow_scores(a: argparse.Namespace) -> Any:
+    from ml.steps import features, labels, shadow_scores
+
+    return shadow_scores.run(**labels.run(**features.run(**_night(a))))
+
+
+def canary(a: argparse.Namespace) -> Any:
+    """Test by date whether the challenger does better than the champion on the symbols that it serves."""
+    from ml.steps import canary
+
+    return canary.run(a.domain, a.horizon)
+
+
 def night(a: argparse.Namespace) -> Any:
     """All steps in order, in this process: predictions with today's champions first, as in Airflow.
 
     What one horizon's data cannot carry stops no other; it is told when the predictions are out.
     """
-    from ml.steps import compare, domains, features, ingest, labels, learn, predict, promote, train, validate
+    from ml.steps import (
+        compare,
+        domains,
+        features,
+        ingest,
+        labels,
+        learn,
+        predict,
+        promote,
+        shadow,
+        shadow_scores,
+        train,
+        validate,
+    )
 
     known = validate.run(ingest.run(a.as_of)["ingest_id"])
     seen = labels.run(**features.run(**known))
@@ -130,9 +162,11 @@ def night(a: argparse.Namespace) -> Any:
         predict.run(**seen)
     except NoChampion as nobody:
         logging.getLogger(__name__).info("%s", nobody)
+    _beside(shadow.run, seen)
     horizons = domains.horizons(known["domain"], None)
     for estimator in domains.estimators(None):
         learn.run(**seen, estimator=estimator, horizons=horizons, trials=a.trials, worker=0)
+    _beside(shadow_scores.run, seen)
     failed: list[TrainingError] = []
     for horizon in horizons:
         try:
@@ -142,6 +176,7 @@ def night(a: argparse.Namespace) -> Any:
         else:
             promote.run(compare.run(**candidate)["decision_id"])
     published = predict.run(**seen)
+    _beside(shadow.run, seen)
     if failed:
         raise failed[0]
     return published
@@ -196,6 +231,14 @@ def export(a: argparse.Namespace) -> Any:
     return export.run(a.symbols.split(","), a.start, a.end, groups, own, a.format, a.as_of, a.known_at)
 
 
+def _beside(step: Callable[..., Any], keys: dict[str, str]) -> None:
+    """What a night can do without: an error in it is told, and the night goes on."""
+    try:
+        step(**keys)
+    except AfterbellError as error:
+        logging.getLogger(__name__).warning("the night goes on without %s: %s", step.__module__, error)
+
+
 def _night(a: argparse.Namespace) -> dict[str, str]:
     from ml.steps import night
 
@@ -234,6 +277,9 @@ def parser() -> argparse.ArgumentParser:
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
         (promote, "carry a decision out", [("decision_id", {})]),
         (predict, "publish the night's predictions", one_night),
+        (shadow, "what versions that do not serve say of the night", one_night),
+        (shadow_scores, "how they did, once outcomes are known", one_night),
+        (canary, "how a challenger does on the symbols that it serves", [horizon, one_night[2]]),
         (night, "the whole night", [as_of, trials]),
         (backfill, "take in a span of history", BACKFILL),
         (export, "features of a night to a file", [*EXPORT, *one_night[:2]]),

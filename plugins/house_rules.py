@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, RetryDecision, RetryPolicy
+from airflow.sdk import Asset, RetryDecision, RetryPolicy, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from alerts import on_failure
@@ -78,6 +78,11 @@ def final_errors() -> Iterator[None]:
         if bad_input or type(error) is ProviderError:
             raise AirflowFailException(str(error)) from error
         raise
+
+
+def show(**names: str) -> None:
+    """Give a mapped task's `map_index_template` its variables: the arguments of a mapped group are none of them."""
+    get_current_context().update(names)  # type: ignore[typeddict-item]
 
 
 def nights_of(context: Mapping[str, Any]) -> list[dict[str, str]]:

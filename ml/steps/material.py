@@ -6,7 +6,6 @@ before a row, and every date keeps some of them.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from ml.lifecycle.splits import Nested, SplitPlan, nested
 from ml.settings import Settings
 from ml.steps import keep, months
 from ml.steps.domains import Parts
+from ml.steps.place import place
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +84,5 @@ def _drawn(frame: pd.DataFrame, share: float) -> pd.DataFrame:
     if share >= 1:
         return frame
     codes, names = pd.factorize(frame["entity"])
-    drawn = np.array([_place(name) < share for name in names], dtype=np.bool_)
+    drawn = np.array([place(name) < share for name in names], dtype=np.bool_)
     return frame[drawn[codes]].reset_index(drop=True)
-
-
-def _place(name: str) -> float:
-    """A number in [0, 1) that looks random and never changes."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 
 import pandas as pd
 
@@ -15,33 +14,16 @@ from ml import frames
 from ml.domain import Night, Target
 from ml.errors import NoChampion, RegistryError
 from ml.io.registry import Registry
-from ml.io.store import Store
 from ml.io.warehouse import Warehouse, models, publications
 from ml.io.warehouse.connection import Row
 from ml.lifecycle.audit import AuditFinding, audit, raise_if_failed
-from ml.lifecycle.prediction import finish
-from ml.settings import Settings, settings
-from ml.steps import domains, keep, months
+from ml.settings import settings
+from ml.steps import canary, domains
 from ml.steps.domains import Parts
+from ml.steps.forecasts import Forecasts, Voice
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
-
-
-RETURNS = {
-    "expected": "expected_return",
-    **{name: f"return_{name}" for name in ("lower", "upper", "lower_95", "upper_95", "stop")},
-}
-"""What a forecast's values are called where they are returns."""
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The version that serves a target, and whether its skill was proven when it was promoted."""
-
-    target: Target
-    version: int
-    has_skill: bool
 
 
 def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
@@ -55,25 +37,27 @@ def run(domain: str, as_of: str, known_at: str, snapshot: str) -> Keys:
     warehouse = Warehouse(config.require_warehouse_dsn())
     registry = Registry(config.require_mlflow_uri())
     serving = _champions(registry, warehouse, parts, night)
-    recent = _Recent(Store(config.store_root), parts, night, snapshot)
-    predictions = _predictions(registry, config, parts, serving, recent, night, snapshot)
-    expected = [(entity, champion.target.name) for entity in recent.entities for champion in serving]
+    forecasts = Forecasts(config, parts, night, snapshot)
+    predictions = forecasts.predictions(serving)
+    expected = [(entity, champion.target.name) for entity in forecasts.entities for champion in serving]
     findings = audit(predictions, expected, publications.previous_predictions(warehouse, night))
     raise_if_failed(findings)
+    arms = canary.arms(config, warehouse, parts, forecasts, serving, night)
     done = publications.publish(
         warehouse,
         night,
         snapshot,
-        _content_key(parts, night, snapshot, serving),
+        _content_key(parts, night, snapshot, serving, arms),
         predictions,
         [asdict(finding) for finding in findings],
         _expires_at(parts, night),
+        arms,
     )
     _report(done, predictions, findings)
     return keys(night, publication_id=str(done.publication_id), new="yes" if done.new else "no")
 
 
-def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Night) -> list[Champion]:
+def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Night) -> list[Voice]:
     found = [_champion(registry, warehouse, parts, target, night) for target in parts.domain.targets]
     serving = [champion for champion in found if champion is not None]
     if not serving:
@@ -86,7 +70,7 @@ def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Ni
     return serving
 
 
-def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Target, night: Night) -> Champion | None:
+def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Target, night: Night) -> Voice | None:
     """The last champion that has seen nothing later than the night, if its features are still computed."""
     newest = models.champion(warehouse, target)
     _check_alias(registry, target, newest)
@@ -96,7 +80,7 @@ def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Ta
     if recorded["feature_set_digest"] != parts.feature_set_digest:
         log.warning("%s: version %s needs another feature set", target.model_name, recorded["to_version"])
         return None
-    return Champion(target, int(recorded["to_version"]), bool(recorded["has_skill"]))
+    return Voice(target, int(recorded["to_version"]), bool(recorded["has_skill"]))
 
 
 def _check_alias(registry: Registry, target: Target, newest: Row | None) -> None:
@@ -110,68 +94,11 @@ def _check_alias(registry: Registry, target: Target, newest: Row | None) -> None
         )
 
 
-class _Recent:
-    """The night's features and those of the sessions before it, of entities whose history is long enough to know
-    their dispersion tonight."""
-
-    def __init__(self, store: Store, parts: Parts, night: Night, snapshot: str) -> None:
-        self._store, self._snapshot = store, snapshot
-        self._folder = keep.features(night.domain, parts.feature_set_digest)
-        tonight = store.get(keep.tonight(night.domain, parts.feature_set_digest, snapshot))
-        usable = tonight[parts.scale_feature].notna()
-        if not usable.all():
-            log.warning("too short a history to predict: %s", ", ".join(tonight.loc[~usable, "entity"]))
-        self.entities: list[str] = tonight.loc[usable, "entity"].tolist()
-        self._read: dict[int, pd.DataFrame] = {}
-
-    def __call__(self, sessions: int) -> pd.DataFrame:
-        """The features of so many sessions, tonight's included."""
-        if sessions not in self._read:
-            rows = months.last_sessions(self._store, self._folder, self._snapshot, sessions)
-            self._read[sessions] = rows[rows["entity"].isin(self.entities)].reset_index(drop=True)
-        return self._read[sessions]
-
-
-def _predictions(
-    registry: Registry,
-    config: Settings,
-    parts: Parts,
-    serving: list[Champion],
-    recent: _Recent,
-    night: Night,
-    snapshot: str,
-) -> pd.DataFrame:
-    price = Store(config.store_root).get(keep.reference(night.domain, snapshot)).set_index("entity")["price"]
-    finished = [_finished(registry, parts, champion, recent, night) for champion in serving]
-    priced = parts.finish(pd.concat(finished, ignore_index=True), price)
-    ordered = priced.sort_values(list(frames.PREDICTIONS.key), ignore_index=True)
-    return frames.PREDICTIONS.check(frames.PREDICTIONS.cast(ordered))
-
-
-def _finished(registry: Registry, parts: Parts, champion: Champion, recent: _Recent, night: Night) -> pd.DataFrame:
-    forecast = registry.forecast(champion.target.model_name, champion.version, recent)
-    reasons = forecast["reasons"].map(partial(_worded, parts))
-    return (
-        finish(forecast)
-        .assign(reasons=reasons.astype("str"))
-        .rename(columns=RETURNS)
-        .assign(
-            target=champion.target.name,
-            matures_at=parts.matures_at(night.as_of, champion.target),
-            model_version=champion.version,
-            has_skill=champion.has_skill,
-        )
-    )
-
-
-def _worded(parts: Parts, reasons: str) -> str:
-    """The same reasons, each with a sentence that a person understands."""
-    return json.dumps([{**reason, "words": parts.words(**reason)} for reason in json.loads(reasons)])
-
-
-def _content_key(parts: Parts, night: Night, snapshot: str, serving: list[Champion]) -> str:
+def _content_key(parts: Parts, night: Night, snapshot: str, serving: list[Voice], arms: pd.DataFrame) -> str:
     made_from = [night.as_of.isoformat(), snapshot, parts.feature_set_digest]
     answer = [*made_from, *(f"{c.target.name}={c.version}" for c in serving)]
+    for (target, version), arm in arms.groupby(["target", "model_version"]):
+        answer.append(f"{target}={version} of {','.join(arm['entity'])}")
     return hashlib.sha256(json.dumps(answer).encode()).hexdigest()
 
 

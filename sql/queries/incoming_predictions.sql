@@ -25,5 +25,6 @@ create temporary table incoming_predictions (
     dissimilarity double precision,
     is_outlier boolean,
     members jsonb,
-    reasons jsonb
+    reasons jsonb,
+    role text
 ) on commit drop;

@@ -1,4 +1,4 @@
--- Of all nights before this one, the last; of its publications, the final one.
+-- Of all nights before this one, the last; of its publications, the final one: what the champions said.
 with previous as (
     select publication_id
     from lifecycle.publications
@@ -9,4 +9,5 @@ with previous as (
 select q.entity, q.target, q.p_up
 from lifecycle.predictions q
 join previous using (publication_id)
+where q.role = 'champion'
 order by q.target, q.entity;

@@ -1,4 +1,5 @@
--- Every prediction ever published. `is_final` marks the last word on its night; earlier words of the same night stay.
+-- Every prediction that a champion ever published; serving.canary has those of challengers. `is_final` marks the last
+-- word on its night; earlier words of the same night stay.
 create or replace view serving.prediction_history as
 select
     q.domain,
@@ -35,6 +36,8 @@ select
     q.dissimilarity,
     q.is_outlier,
     q.members,
-    q.reasons
+    q.reasons,
+    q.role
 from lifecycle.predictions q
-join serving.publications p using (publication_id);
+join serving.publications p using (publication_id)
+where q.role = 'champion';

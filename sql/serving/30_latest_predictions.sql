@@ -1,4 +1,4 @@
--- The finished predictions of the last published night, one row per symbol and horizon.
+-- The champions' finished predictions of the last published night, one row per symbol and horizon.
 -- Stands on the tables, not on serving.publications: `distinct on` leads the planner to one index scan by symbol.
 create or replace view serving.latest_predictions as
 with latest as (
@@ -42,7 +42,8 @@ select
     q.dissimilarity,
     q.is_outlier,
     q.members,
-    q.reasons
+    q.reasons,
+    q.role
 from latest l
-join lifecycle.predictions q using (publication_id)
+join lifecycle.predictions q on q.publication_id = l.publication_id and q.role = 'champion'
 left join attempts a on a.domain = l.domain;

@@ -1,5 +1,6 @@
 -- Every published prediction with all that stands behind it: the delivery of bars and its checks, the model, what that
--- was trained on, and the decision by which it served.
+-- was trained on, and the decision by which it served. A challenger serves in a canary by no promotion: its decision is
+-- the last look at it.
 create or replace view serving.lineage as
 select
     q.publication_id,
@@ -32,16 +33,35 @@ select
     (d.evidence #>> '{test,critical}')::double precision as critical_value,
     (d.evidence #>> '{test,p_value}')::double precision as p_value,
     d.decided_by,
-    o.promoted_at
+    o.promoted_at,
+    q.role
 from lifecycle.predictions q
 join lifecycle.publications p using (publication_id)
 join lifecycle.model_versions m on m.domain = q.domain and m.target = q.target and m.version = q.model_version
 left join lateral (
-    select decision_id, promoted_at
-    from lifecycle.promotions
-    where domain = q.domain and target = q.target and to_version = q.model_version and promoted_at <= p.published_at
-    order by promotion_id desc
-    limit 1
+    (
+        select decision_id, promoted_at
+        from lifecycle.promotions
+        where q.role = 'champion'
+            and domain = q.domain
+            and target = q.target
+            and to_version = q.model_version
+            and promoted_at <= p.published_at
+        order by promotion_id desc
+        limit 1
+    )
+    union all
+    (
+        select decision_id, null
+        from lifecycle.decisions
+        where q.role = 'challenger'
+            and domain = q.domain
+            and target = q.target
+            and candidate_version = q.model_version
+            and decided_at <= p.published_at
+        order by decision_id desc
+        limit 1
+    )
 ) o on true
 left join lifecycle.decisions d using (decision_id)
 left join lateral (

@@ -131,9 +131,19 @@ def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None
 def test_a_failed_estimator_does_not_hold_up_the_others(bag: DagBag) -> None:
     retrain = bag.dags["equity_retrain"]
     waits = retrain.get_task("learned")
-    assert (waits.trigger_rule, waits.upstream_task_ids) == ("all_done", {"learn", "estimators"})
+    assert (waits.trigger_rule, waits.upstream_task_ids) == ("all_done", {"learn", "estimators", "shadow_scores"})
     assert "learned" in retrain.get_task("per_horizon.train").upstream_task_ids
     assert retrain.params.get_param("estimators").schema["items"]["enum"] == list(ESTIMATORS)
+
+
+def test_what_is_said_in_shadow_never_holds_up_what_is_published(bag: DagBag) -> None:
+    predict, shadow = (bag.dags["equity_predict"].get_task(name) for name in ("predict", "shadow"))
+    assert (predict.upstream_task_ids, shadow.upstream_task_ids) == ({"nights"}, {"nights", "predict"})
+    assert [outlet.name for outlet in predict.outlets] == ["equity_predictions"]
+    assert (shadow.outlets, shadow.trigger_rule) == ([], "none_failed")
+    # `compare` sees the scores and goes on without them: between stands a task that waits for all, failed or not.
+    scores = bag.dags["equity_retrain"].get_task("shadow_scores")
+    assert scores.downstream_task_ids == {"learned"}
 
 
 def test_the_export_form_offers_the_groups_and_formats_that_exist(bag: DagBag) -> None:

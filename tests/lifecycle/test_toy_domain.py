@@ -20,7 +20,7 @@ from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import search
 from ml.lifecycle.splits import Nested, SplitPlan, nested
 from ml.lifecycle.training import refitted
-from ml.steps.predict import RETURNS
+from ml.steps.forecasts import RETURNS
 from tests import toy_domain as toy
 from tests.lifecycle.fits import fitted, silent
 

@@ -147,6 +147,8 @@ DEFAULTS: dict[str, Row] = {
             {"feature": "vol_cc_20", "effect": -0.01, "value": 0.02, "share_below": 0.7, "words": "vol: pushes down"},
         ],
     },
+    "lifecycle.shadow_predictions": {"domain": "equity", "role": "challenger", "expected_return": 0.0},
+    "lifecycle.shadow_scores": {"domain": "equity", "role": "challenger", "n": 2, "score": 0.69, "difference": 0.001},
 }
 
 

@@ -19,6 +19,7 @@ def story(connection: Connection) -> None:
     _models(connection)
     _nights(connection)
     _features(connection)
+    _shadows(connection)
     upkeep = {"task": "backup", "succeeded": True, "result": "afterbell.dump, 1.0 MB", "started_at": PAST}
     insert(connection, "lifecycle.maintenance", upkeep)
 
@@ -220,3 +221,17 @@ def _nights(connection: Connection) -> None:
             prediction(publication_id, "AAPL", "20d", third, 0.30, matures_at=close("2024-05-30"), has_skill=False),
             prediction(publication_id, "IBM", "20d", third, 0.70, matures_at=close("2024-05-30"), has_skill=False),
         )
+
+
+def _shadows(connection: Connection) -> None:
+    """The former champion of 5d goes on in shadow, and serves AAPL in a canary of the first night."""
+    first, third = close("2024-04-24"), close("2024-05-01")
+    insert(
+        connection,
+        "lifecycle.predictions",
+        prediction(1, "AAPL", "5d", first, 0.70, matures_at=third, model_version=2, role="challenger"),
+    )
+    previous = {"target": "5d", "model_version": 1, "as_of": third, "role": "previous"}
+    insert(connection, "lifecycle.shadow_predictions", {**previous, "entity": "AAPL", "p_up": 0.52})
+    compared = {"target": "5d", "as_of": first, "matures_at": third, "champion_version": 1}
+    insert(connection, "lifecycle.shadow_scores", {**compared, "model_version": 2, "role": "canary", "n": 1})

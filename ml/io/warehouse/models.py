@@ -106,6 +106,12 @@ def challengers(warehouse: Warehouse, target: Target, champion: Row, as_of: date
     return warehouse.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
 
 
+def skill_told(warehouse: Warehouse, target: Target, number: int) -> bool:
+    """What the last decision about a version said of its skill; False before the first."""
+    row = warehouse.row("skill_told", {**_target(target), "version": number})
+    return bool(row["has_skill"]) if row else False
+
+
 def recipe_json(row: Row) -> str:
     """The recipe of a version's row as the text that recipes are read from."""
     return json.dumps(row["recipe"])

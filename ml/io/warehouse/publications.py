@@ -41,8 +41,11 @@ def publish(
     predictions: pd.DataFrame,
     audit: Sequence[Mapping[str, Any]],
     expires_at: datetime | None,
+    arms: pd.DataFrame | None = None,
 ) -> Published:
     """Write audited predictions and the row that makes them visible; readers see all or nothing.
+
+    predictions: the champions' rows; arms: those that challengers serve beside them in a canary, if any.
 
     `content_key` names the answer (data, models): when it is already the last word on this night,
     nothing is written and what readers see does not change. Nor is anything when the last word was
@@ -67,7 +70,9 @@ def publish(
             },
         )
         transaction.execute("incoming_predictions")
-        transaction.copy("incoming_predictions_copy", predictions[list(COLUMNS)])
+        transaction.copy("incoming_predictions_copy", predictions[list(COLUMNS)].assign(role="champion"))
+        if arms is not None and len(arms):
+            transaction.copy("incoming_predictions_copy", arms[list(COLUMNS)].assign(role="challenger"))
         transaction.execute(
             "predictions_insert",
             {"publication_id": row["publication_id"], "domain": night.domain, "as_of": night.as_of},

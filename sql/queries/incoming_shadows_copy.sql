@@ -1,0 +1,1 @@
+copy incoming_shadows from stdin with (format csv);
