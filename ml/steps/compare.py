@@ -18,9 +18,9 @@ from ml.lifecycle.recipe import Recipe
 from ml.lifecycle.training import refitted
 from ml.settings import Settings, settings
 from ml.steps import domains
+from ml.steps.candidate import OUT_OF_FOLD_TABLE
 from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
-from ml.steps.train import OUT_OF_FOLD_TABLE
 
 log = logging.getLogger(__name__)
 

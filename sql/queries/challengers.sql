@@ -8,5 +8,5 @@ where domain = %(domain)s
     and evidence #>> '{champion,digest}' = %(recipe_digest)s
     and candidate_version <> %(champion_version)s
 group by candidate_version
-having max(look) < %(most_looks)s and max(as_of) <= %(as_of)s
+having max(look) < %(most_looks)s and (%(as_of)s::timestamptz is null or max(as_of) <= %(as_of)s)
 order by candidate_version;

@@ -100,8 +100,14 @@ def challengers(warehouse: Warehouse, target: Target, champion: Row, as_of: date
 
     Each with its `version`, `looks` taken, `since` (the night of the first) and `looked_at` (that of the last).
     """
+    with warehouse.transaction() as transaction:
+        return challengers_in(transaction, target, champion, as_of)
+
+
+def challengers_in(transaction: Transaction, target: Target, champion: Row, as_of: datetime | None = None) -> list[Row]:
+    """The same inside a transaction; without `as_of` by now."""
     asked = {"recipe_digest": champion["recipe_digest"], "champion_version": champion["to_version"]}
-    return warehouse.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
+    return transaction.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
 
 
 def recipe_json(row: Row) -> str:
