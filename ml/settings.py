@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     # the gate
     alpha_per_year: float = Field(default=0.05, gt=0, lt=1)
     looks_per_year: int = Field(default=252, ge=1)
+    refresh_sessions: int = Field(default=21, ge=0)
 
     # outside systems
     warehouse_dsn: SecretStr | None = None

@@ -161,12 +161,37 @@ def finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evi
     return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
-def refitted(recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress) -> pd.DataFrame:
+def refitted(
+    recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress, lag: int = 0
+) -> pd.DataFrame:
     """OUT_OF_FOLD of a finished recipe with all its members refitted on these folds: the champion's side of a
-    comparison."""
-    asked = blocks(recipe, dataset, folds)
+    comparison.
+
+    lag: as old as a champion is (`lag_between`). On every outer block all that it has learned from, train rows and
+    outcomes of earlier answers, then ends so many dates earlier than it might. TrainingError when a fold is left with
+    fewer train dates than it tests.
+    """
+    old = Nested(folds.inner, [_ending_earlier(fold, lag) for fold in folds.outer])
+    asked = blocks(recipe, dataset, old)
     said = {member.estimator: ask(recipe, member, dataset, asked, threads, progress) for member in recipe.members}
-    return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said))
+    return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said), lag)
+
+
+def lag_between(dataset: Dataset, older: np.datetime64, newer: np.datetime64) -> int:
+    """How many dates a fit that has seen labelled rows until `older` lies behind one that has seen them until `newer`;
+    0 when it does not."""
+    return int(((dataset.dates > older) & (dataset.dates <= newer)).sum())
+
+
+def _ending_earlier(fold: Fold, lag: int) -> Fold:
+    left = fold.train.size - lag
+    if lag and left < fold.test.size:
+        raise TrainingError(
+            f"{max(left, 0)} train dates left when those of the fold that tests from {fold.test[0]} end {lag} earlier",
+            f"at least the {fold.test.size} dates that it tests, so that a model as old as that can be fitted there",
+            "Give a longer history, or promote a version by hand: this one is older than the folds can show",
+        )
+    return Fold(fold.train[:left], fold.test)
 
 
 def alone(recipe: Recipe, member: Member) -> Recipe:
@@ -174,17 +199,29 @@ def alone(recipe: Recipe, member: Member) -> Recipe:
     return replace(recipe, members=(member,), combiner="single", calibrator="none", regime_features=())
 
 
-def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence) -> pd.DataFrame:
+def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence, lag: int = 0) -> pd.DataFrame:
     """What the recipe says about the outer test rows (OUT_OF_FOLD): per block, a second level that has seen
-    only answers whose outcome was known before the block began."""
+    only answers whose outcome was known before the block began, or `lag` dates before."""
     parts = []
     for number in range(seen.first_outer, int(seen.block.max()) + 1):
         block = seen.where(seen.block == number)
-        earlier = seen.where((seen.block < number) & (seen.members.matures_at < block.members.ts[0]))
+        known_until = _dates_before(dataset, block.members.ts[0], lag)
+        earlier = seen.where((seen.block < number) & (seen.members.matures_at < known_until))
+        if lag and not earlier.at.size:
+            raise TrainingError(
+                f"no answer whose outcome was known {lag} dates before {block.members.ts[0]}",
+                "some, from which it is learned how to combine the members",
+                "Give a longer history",
+            )
         second = SecondLevel.fitted(recipe, earlier.members)
         p_up, expected = second.answer(block.members)
         parts.append(_oof_frame(dataset, block, p_up, expected))
     return OUT_OF_FOLD.check(OUT_OF_FOLD.cast(pd.concat(parts, ignore_index=True)))
+
+
+def _dates_before(dataset: Dataset, instant: np.datetime64, lag: int) -> np.datetime64:
+    """The date so many dates before one of the dataset, its first one at the earliest."""
+    return np.datetime64(dataset.dates[max(int(np.searchsorted(dataset.dates, instant)) - lag, 0)])
 
 
 def _oof_frame(dataset: Dataset, block: Evidence, p_up: Vector, expected: Vector) -> pd.DataFrame:

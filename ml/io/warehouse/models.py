@@ -128,6 +128,20 @@ def decision_about(warehouse: Warehouse, target: Target, candidate: int, champio
     )
 
 
+def refresh_tried(warehouse: Warehouse, target: Target, champion_version: int, before: datetime) -> datetime | None:
+    """The last night before one on which the gate judged a newer fit of a champion's own recipe, if there is any."""
+    asked = {**_target(target), "champion_version": champion_version, "before": before}
+    row = warehouse.row("refresh_tried", asked)
+    tried_at: datetime | None = row["tried_at"] if row else None
+    return tried_at
+
+
+def note_refresh_limit(warehouse: Warehouse, target: Target, sessions: int) -> None:
+    """Write down after how many sessions a target's champion is to be refreshed; 0 for never."""
+    with warehouse.transaction() as transaction:
+        transaction.execute("refresh_limit_upsert", {**_target(target), "sessions": sessions})
+
+
 def decision(warehouse: Warehouse, decision_id: int) -> Row:
     """One decision; NotRecorded when there is none."""
     row = warehouse.row("decision", {"decision_id": decision_id})
