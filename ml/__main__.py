@@ -167,7 +167,7 @@ def _refreshed(seen: dict[str, str], horizon: str, _: int | None) -> None:
         if "version" in newer:
             promote.run(compare.run(**newer)["decision_id"])
     finally:
-        freshness.run(seen["domain"], seen["as_of"], horizon)
+        freshness.run(seen["domain"], horizon)
 
 
 def _trained(seen: dict[str, str], horizon: str, trials: int | None) -> None:

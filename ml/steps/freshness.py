@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 
 from ml.io.warehouse import Warehouse, models
 from ml.settings import settings
 from ml.steps import domains
+from ml.steps.night import last_accepted
 
 log = logging.getLogger(__name__)
 
@@ -15,14 +15,18 @@ PATIENCE = 2
 """Of the sessions after which a champion is to be refreshed; the view serving.models has the same."""
 
 
-def run(domain: str, as_of: str, horizon: str) -> str:
-    """What to do about a champion that is older than twice AFTERBELL_REFRESH_SESSIONS, logged as a warning; else ""."""
+def run(domain: str, horizon: str) -> str:
+    """What to do about a champion that is older than twice AFTERBELL_REFRESH_SESSIONS, logged as a warning; else "".
+
+    Its age is counted up to the last accepted night, whichever night is being retrained.
+    """
     config = settings()
     target = domains.target(domain, horizon, config)
-    champion = models.champion(Warehouse(config.require_warehouse_dsn()), target)
+    warehouse = Warehouse(config.require_warehouse_dsn())
+    champion = models.champion(warehouse, target)
     if champion is None or not config.refresh_sessions:
         return ""
-    age = domains.parts(domain, config).nights_between(champion["as_of"], datetime.fromisoformat(as_of))
+    age = domains.parts(domain, config).nights_between(champion["as_of"], last_accepted(warehouse, domain).as_of)
     if age <= PATIENCE * config.refresh_sessions:
         return ""
     told = (
