@@ -195,7 +195,8 @@ class Registry:
             with self._clear_errors():
                 return mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
         except Exception as error:
-            if isinstance(error, RegistryError) and not isinstance(error.__cause__, OSError):
+            answered = _means_absent(error.__cause__) or isinstance(error.__cause__, OSError)
+            if isinstance(error, RegistryError) and not answered:
                 raise
             raise RegistryError(
                 f"version {version} of {model_name} that cannot be loaded: {error}",
