@@ -195,9 +195,8 @@ class Registry:
             with self._clear_errors():
                 return mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
         except Exception as error:
-            answered = _means_absent(error.__cause__) or isinstance(error.__cause__, OSError)
-            if isinstance(error, RegistryError) and not answered:
-                raise
+            if isinstance(error.__cause__, MlflowException) and not _means_absent(error.__cause__):
+                raise  # the server's own trouble
             raise RegistryError(
                 f"version {version} of {model_name} that cannot be loaded: {error}",
                 "the files that its training left in MLflow",

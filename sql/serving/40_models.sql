@@ -58,7 +58,7 @@ left join lateral (
         where s.calendar = o.calendar and s.closes_at > m.as_of and s.closes_at <= n.as_of
     ) as sessions
     from market.sessions o
-    where c.to_version is not null and o.closes_at = m.as_of
+    where c.to_version is not null and n.as_of is not null and o.closes_at = m.as_of
     order by o.calendar
     limit 1
 ) a on true;

@@ -36,7 +36,7 @@ NIGHTS = 504
 """For how long it is waited for a refresh."""
 YEAR = 252
 ALIKE = 0.9
-OTHERS = (0.0, 0.5, 0.98)
+OTHERS = (0.5, 0.8, 0.98)
 NEVER = np.inf
 DOOR = 6  # beside the seeds of other studies
 
