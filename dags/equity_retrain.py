@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
 from night_form import NIGHT_FORM
 from retrain_form import RETRAIN_FORM
-from retrain_horizon import per_horizon
+from retrain_horizon import per_horizon, results
 
 
 @dag(
@@ -79,9 +79,7 @@ def equity_retrain() -> None:
         doc_md="Have the predictions made again if any decision promotes; skipped when all keep their champion.",
     )
     def announce(refreshed: Any, decided: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
-        # Nothing at all comes from horizons that failed, or had nothing to refresh.
-        results = [*(refreshed or []), *(decided or [])]
-        changed = sorted({result["horizon"] for result in results if result["promoted"] == "yes"})
+        changed = sorted({r["horizon"] for r in results(refreshed, decided) if r["promoted"] == "yes"})
         if not changed:
             raise AirflowSkipException("No champion changed: the published predictions stand.")
         outlet_events[CHAMPION].extra = {"as_of": night["as_of"]}
@@ -91,8 +89,8 @@ def equity_retrain() -> None:
         trigger_rule="none_failed", doc_md="A line per decision. Fails with its horizons, so that it shows on the run."
     )
     def summary(refreshed: Any, decided: Any) -> list[str]:
-        results = [*(refreshed or []), *decided]
-        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+        told = results(refreshed, decided)
+        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in told]
 
     tonight, targets, kinds = night(), horizons(), estimators()
     made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)

@@ -20,6 +20,12 @@ def per_horizon(night: Any, estimators: Any, horizons: Any) -> tuple[Any, Any]:
     return refreshed, decided
 
 
+def results(*found: Any) -> list[dict[str, str]]:
+    """What the tasks of all horizons returned. Nothing comes from those that failed or were skipped, and where only one
+    returned something, Airflow gives that instead of a list."""
+    return [each for some in found for each in ([some] if isinstance(some, dict) else some or [])]
+
+
 @task_group(group_id="per_horizon")
 def _per_horizon(horizon: str, night: dict[str, str], estimators: list[str]) -> Any:
     newer: Any = refresh(horizon, night)

@@ -254,7 +254,7 @@ def test_a_champion_is_as_old_as_sessions_went_by_and_overdue_after_twice_its_li
         return next(row[2:] for row in rows if row[:2] == ("5d", 1))
 
     assert shown() == (None, False), "no night was accepted yet"
-    night = {"landing_key": "key", "attempt": "one"}
+    night = {"attempt": "one"}
     model.given("market.ingest_runs", {**night, "as_of": close("2024-04-29")})
     model.given("market.ingest_runs", {**night, "attempt": "two", "as_of": close("2024-04-30"), "status": "failed"})
     assert shown() == (4, False), "nobody has told the limit yet"

@@ -38,7 +38,11 @@ def tell(dsn: str, statement: str) -> None:
 def aged(market: Path) -> dict[str, str]:
     """Version 1 was trained on 2014-07-01, 42 sessions before the night whose keys these are."""
     assert main(["night", "--trials", "1", "--as-of", "2014-07-01"]) == 0
-    return labels.run(**features.run(**validate.run(ingest.run(None)["ingest_id"])))
+    return keys(None)
+
+
+def keys(as_of: str | None) -> dict[str, str]:
+    return labels.run(**features.run(**validate.run(ingest.run(as_of)["ingest_id"])))
 
 
 def test_an_old_champion_is_refitted_judged_and_serves_without_a_trial(aged: dict[str, str], reader_dsn: str) -> None:
@@ -71,16 +75,14 @@ def test_what_was_refused_is_tried_again_after_as_many_sessions(
     aged: dict[str, str], warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    promoted = refresh.run(**aged, horizon="1d")
-    decision_id = compare.run(**promoted)["decision_id"]
-    # As if it had been refused ten sessions ago, about another version.
-    then = "update lifecycle.decisions set verdict = 'keep', as_of = '2014-08-15 20:00+00'"
-    tell(warehouse_dsn, f"{then} where decision_id = {decision_id}")
-    tell(warehouse_dsn, "update lifecycle.model_versions set training_key = 'of then' where version = 2")
+    newer = refresh.run(**keys("2014-08-15"), horizon="1d")
+    decision_id = compare.run(**newer)["decision_id"]
+    tell(warehouse_dsn, f"update lifecycle.decisions set verdict = 'keep' where decision_id = {decision_id}")
+    assert refresh.run(**keys("2014-08-15"), horizon="1d") == newer, "it was asked before"
     assert "version" not in refresh.run(**aged, horizon="1d")
     assert "a newer fit of it was judged 10 sessions ago; the next one is due 21 sessions after that" in caplog.text
     setting(monkeypatch, 10)
-    assert "version" in refresh.run(**aged, horizon="1d")
+    assert refresh.run(**aged, horizon="1d")["version"] == "3"
 
 
 def test_fresh_enough_never_and_nobody_are_told_apart(
