@@ -27,6 +27,8 @@ def run(home: Path, **doing: str) -> dict[str, Any]:
             **os.environ,
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "PYTHONPATH": os.pathsep.join(map(str, (PLUGINS, REPOSITORY / "dags"))),
         },
         capture_output=True,
