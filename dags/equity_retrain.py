@@ -2,8 +2,10 @@
 ### Retraining of the night
 
 Follows the features, beside the predictions and never in their way. Every estimator learns by itself (search, answers
-on all folds, final fit); what fails there is left out. Then, for every horizon: one candidate is made of what was
-learned, compared with the champion on outer test dates that no search has seen, and promoted only on that evidence.
+on all folds, final fit); what fails there is left out. Then, for every horizon: a champion that is old is fitted anew
+from its own recipe and takes its own place when that is proven to do no harm (*refresh*, mostly skipped: nothing is
+due). One candidate is made of what was learned, compared with the champion on outer test dates that no search has seen,
+and promoted only on that evidence.
 
 Keeping the champion is a normal result: the decision with its reason and evidence is in `serving.promotions`.
 A promotion makes the predictions of the same night run again.
@@ -13,14 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import dag, get_current_context, task, task_group
+from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of, show
 from night_form import NIGHT_FORM
 from retrain_form import RETRAIN_FORM
-
-HORIZON_LABEL = "{{ horizon_shown }}"
+from retrain_horizon import per_horizon, results
 
 
 @dag(
@@ -80,69 +81,32 @@ def equity_retrain() -> None:
     def learned(kinds: list[str]) -> list[str]:
         return kinds
 
-    @task_group
-    def per_horizon(horizon: str, night: dict[str, str], estimators: list[str]) -> Any:
-        @task(
-            pool=TRAINING_POOL,
-            map_index_template=HORIZON_LABEL,
-            doc_md="One model of what the estimators learned, without those that failed; a version in MLflow.",
-        )
-        def train(
-            horizon: str, night: dict[str, str], estimators: list[str], params: dict[str, Any] | None = None
-        ) -> dict[str, str]:
-            show(horizon_shown=horizon)
-            with final_errors():
-                from ml.steps import train
-
-                trials = (params or {}).get("trials")
-                return train.run(**night, horizon=horizon, estimators=estimators, trials=trials)
-
-        @task(
-            pool=TRAINING_POOL,
-            map_index_template=HORIZON_LABEL,
-            doc_md="Candidate and champion recipes on the same outer dates; the decision is stored whole.",
-        )
-        def compare(candidate: dict[str, str]) -> dict[str, str]:
-            show(horizon_shown=candidate["horizon"])
-            with final_errors():
-                from ml.steps import compare
-
-                return compare.run(**candidate)
-
-        @task(map_index_template=HORIZON_LABEL, doc_md="Move the alias `champion` if the decision says so.")
-        def promote(decided: dict[str, str]) -> dict[str, str]:
-            show(horizon_shown=decided["horizon"])
-            with final_errors():
-                from ml.steps import promote
-
-                return promote.run(decided["decision_id"])
-
-        return promote(compare(train(horizon, night, estimators)))
-
     @task(
         outlets=[CHAMPION],
         trigger_rule="all_done",
         doc_md="Have the predictions made again if any decision promotes; skipped when all keep their champion.",
     )
-    def announce(results: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
-        # Nothing at all comes from horizons that failed.
-        changed = [result["horizon"] for result in results or [] if result["promoted"] == "yes"]
+    def announce(refreshed: Any, decided: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
+        changed = sorted({r["horizon"] for r in results(refreshed, decided) if r["promoted"] == "yes"})
         if not changed:
             raise AirflowSkipException("No champion changed: the published predictions stand.")
         outlet_events[CHAMPION].extra = {"as_of": night["as_of"]}
         return changed
 
-    @task(doc_md="One line per horizon. Fails with its horizons, so that a failed training shows on the run.")
-    def summary(results: Any) -> list[str]:
-        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+    @task(
+        trigger_rule="none_failed", doc_md="A line per decision. Fails with its horizons, so that it shows on the run."
+    )
+    def summary(refreshed: Any, decided: Any) -> list[str]:
+        told = results(refreshed, decided)
+        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in told]
 
     tonight, targets, kinds = night(), horizons(), estimators()
     made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)
     waited = learned(kinds)
     [made, shadow_scores(tonight)] >> waited
-    results = per_horizon.partial(night=tonight, estimators=waited).expand(horizon=targets)
-    announce(results, tonight)
-    summary(results)
+    refreshed, decided = per_horizon(tonight, waited, targets)
+    announce(refreshed, decided, tonight)
+    summary(refreshed, decided)
 
 
 equity_retrain()

@@ -10,8 +10,9 @@ Every Saturday, after the week's last night:
 - **verify** restores the dump into a scratch database and compares every table with the time of the dump. It fails
   where the database's role may not create one: a backup that nobody has restored is a hope.
 - **prune** deletes old backups, never the newest verified ones.
+- **reconcile** puts the registry's aliases right where they say something else than the warehouse, and tells which.
 
-What each did is in `serving.maintenance`.
+What each did is in `serving.maintenance`; what reconcile found is its result, and a warning in its log.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from house_rules import DEFAULT_ARGS, final_errors
+from house_rules import DEFAULT_ARGS, DOMAIN, final_errors
 
 
 @dag(
@@ -86,6 +87,13 @@ def warehouse_maintenance() -> None:
 
             return maintenance.prune((params or {}).get("keep_backups"))
 
+    @task(doc_md="The aliases champion, previous and challenger of every target, as the warehouse has them.")
+    def reconcile() -> str:
+        with final_errors():
+            from ml.steps import reconcile
+
+            return "; ".join(reconcile.run(DOMAIN))
+
     @task(doc_md="One line per step. Fails with any of them, so that years that could not be moved show on the run.")
     def summary(told: Any) -> list[str]:
         return list(told)
@@ -94,7 +102,7 @@ def warehouse_maintenance() -> None:
     verified = verify(dumped)
     made >> moved >> dumped
     verified >> pruned
-    summary([made, moved, verified, pruned])
+    summary([made, moved, verified, pruned, reconcile()])
 
 
 warehouse_maintenance()

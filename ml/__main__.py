@@ -111,6 +111,19 @@ def promote(a: argparse.Namespace) -> Any:
     return promote.run(a.decision_id)
 
 
+def refresh(a: argparse.Namespace) -> Any:
+    """A newer fit of the champion's own recipe, when it is due. `compare` judges it, `promote` carries that out."""
+    from ml.steps import features, labels, refresh
+
+    return refresh.run(**labels.run(**features.run(**_night(a))), horizon=a.horizon)
+
+
+def reconcile(a: argparse.Namespace) -> Any:
+    from ml.steps import reconcile
+
+    return reconcile.run(a.domain)
+
+
 def predict(a: argparse.Namespace) -> Any:
     from ml.steps import features, predict
 
@@ -141,20 +154,7 @@ def night(a: argparse.Namespace) -> Any:
 
     What one horizon's data cannot carry stops no other; it is told when the predictions are out.
     """
-    from ml.steps import (
-        compare,
-        domains,
-        features,
-        ingest,
-        labels,
-        learn,
-        predict,
-        promote,
-        shadow,
-        shadow_scores,
-        train,
-        validate,
-    )
+    from ml.steps import domains, features, ingest, labels, learn, predict, shadow, shadow_scores, validate
 
     known = validate.run(ingest.run(a.as_of)["ingest_id"])
     seen = labels.run(**features.run(**known))
@@ -169,17 +169,34 @@ def night(a: argparse.Namespace) -> Any:
     _beside(shadow_scores.run, seen)
     failed: list[TrainingError] = []
     for horizon in horizons:
-        try:
-            candidate = train.run(**seen, horizon=horizon, estimators=None, trials=a.trials)
-        except TrainingError as error:
-            failed.append(error)
-        else:
-            promote.run(compare.run(**candidate)["decision_id"])
+        for improve in (_refreshed, _trained):
+            try:
+                improve(seen, horizon, a.trials)
+            except TrainingError as error:
+                failed.append(error)
     published = predict.run(**seen)
     _beside(shadow.run, seen)
     if failed:
         raise failed[0]
     return published
+
+
+def _refreshed(seen: dict[str, str], horizon: str, _: int | None) -> None:
+    from ml.steps import compare, freshness, promote, refresh
+
+    try:
+        newer = refresh.run(**seen, horizon=horizon)
+        if "version" in newer:
+            promote.run(compare.run(**newer)["decision_id"])
+    finally:
+        freshness.run(seen["domain"], horizon)
+
+
+def _trained(seen: dict[str, str], horizon: str, trials: int | None) -> None:
+    from ml.steps import compare, promote, train
+
+    candidate = train.run(**seen, horizon=horizon, estimators=None, trials=trials)
+    promote.run(compare.run(**candidate)["decision_id"])
 
 
 def backfill(a: argparse.Namespace) -> Any:
@@ -276,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
         (train, "one candidate of what was learned", [*one_night, horizon, estimators, trials]),
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
         (promote, "carry a decision out", [("decision_id", {})]),
+        (refresh, "fit the champion's recipe anew when it is due", [*one_night, horizon]),
         (predict, "publish the night's predictions", one_night),
         (shadow, "what versions that do not serve say of the night", one_night),
         (shadow_scores, "how they did, once outcomes are known", one_night),
@@ -285,6 +303,7 @@ def parser() -> argparse.ArgumentParser:
         (export, "features of a night to a file", [*EXPORT, *one_night[:2]]),
         (quarantine, "release or reject refused rows", QUARANTINE),
         (models, "decide on champions by hand", MODELS),
+        (reconcile, "put the registry's aliases right", [one_night[2]]),
         (maintenance, "partitions, retention, and a backup that was seen to restore", MAINTENANCE),
     ]
     for command, purpose, arguments in commands:

@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     costs_bps: float = Field(default=5, ge=0)
     most_model_mb: float = Field(default=1000, gt=0)
     most_night_seconds: float = Field(default=60, gt=0)
+    refresh_sessions: int = Field(default=21, ge=0)
     canary_share: float = Field(default=0, ge=0, le=1)
 
     # outside systems

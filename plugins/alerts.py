@@ -1,4 +1,4 @@
-"""What happens when a task or a DAG run fails for good: one clear record in the log."""
+"""What happens when a task or a DAG run fails for good, or something is overdue: one clear record in the log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ def on_failure(context: Mapping[str, Any]) -> None:
     import structlog
 
     structlog.get_logger(LOGGER).error("afterbell failure", **failure(context))
+
+
+def overdue(what: str) -> None:
+    """One ERROR record that says what has waited for too long and what to do; nothing for an empty text."""
+    if not what:
+        return
+    import structlog
+
+    structlog.get_logger(LOGGER).error("afterbell overdue", what=what)
 
 
 def failure(context: Mapping[str, Any]) -> dict[str, Any]:

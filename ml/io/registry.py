@@ -1,4 +1,4 @@
-"""The MLflow registry: runs, versions, and the alias `champion`.
+"""The MLflow registry: runs, versions, and the aliases that point at some of them.
 
 A model is logged as a pyfunc whose loader is a module of this repository over plain files, so no
 pickle is ever written or read.
@@ -26,12 +26,12 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, Schema
 
 from ml.errors import RegistryError
 from ml.frames import FORECAST
 
-CHAMPION = "champion"
 TRAINING_KEY = "afterbell.training_key"
 STUDY_KEY = "afterbell.study_key"
 LOOKBACK = "afterbell.lookback"
@@ -149,20 +149,30 @@ class Registry:
         with self._clear_errors():
             return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=STUDY, dst_path=str(folder)))
 
-    def champion(self, model_name: str) -> int | None:
-        """The version that the alias `champion` points at, or None."""
-        try:
-            with self._clear_errors():
-                return int(self._client.get_model_version_by_alias(model_name, CHAMPION).version)
-        except RegistryError as error:
-            if _means_absent(error.__cause__):
-                return None
-            raise
+    def alias(self, model_name: str, alias: str) -> int | None:
+        """The version that an alias points at, or None."""
+        with self._none_when_absent():
+            return int(self._client.get_model_version_by_alias(model_name, alias).version)
+        return None
 
-    def set_champion(self, model_name: str, version: int) -> None:
-        """Point the alias `champion` at a version."""
+    def point(self, model_name: str, alias: str, version: int | None) -> None:
+        """Point an alias at a version, or at none: then it is removed."""
         with self._clear_errors():
-            self._client.set_registered_model_alias(model_name, CHAMPION, str(version))
+            if version is None:
+                self._client.delete_registered_model_alias(model_name, alias)
+            else:
+                self._client.set_registered_model_alias(model_name, alias, str(version))
+
+    def has(self, model_name: str, version: int) -> bool:
+        """Whether there is such a version; whether it can be loaded is told by `require`."""
+        with self._none_when_absent():
+            self._client.get_model_version(model_name, str(version))
+            return True
+        return False
+
+    def require(self, model_name: str, version: int) -> None:
+        """RegistryError when a version is gone, or damaged so that it cannot be loaded."""
+        self._load(model_name, version)
 
     def forecast(self, model_name: str, version: int, recent: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
         """What a version says about the last instant of features: a FORECAST frame.
@@ -171,17 +181,28 @@ class Registry:
         """
         with self._clear_errors():
             tags = self._client.get_model_version(model_name, str(version)).tags
-            served = self.load(model_name, version)
+        served = self._load(model_name, version)
+        with self._clear_errors():
             features = recent(int(tags.get(LOOKBACK, 0)) + 1)
             # MLflow's schemas know instants without a zone, in nanoseconds.
             plain = features.assign(ts=features["ts"].dt.tz_localize(None).astype("datetime64[ns]"))
             said: pd.DataFrame = served.predict(plain)
         return said
 
-    def load(self, model_name: str, version: int) -> Any:
-        """A version's model as pyfunc, read whole; RegistryError when it is gone or damaged."""
-        with self._clear_errors():
-            return mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
+    def _load(self, model_name: str, version: int) -> PyFuncModel:
+        """A version's model. RegistryError whatever is wrong with its files: estimators have their own words for a
+        damaged one."""
+        try:
+            with self._clear_errors():
+                return mlflow.pyfunc.load_model(f"models:/{model_name}/{version}")
+        except Exception as error:
+            if isinstance(error.__cause__, MlflowException) and not _means_absent(error.__cause__):
+                raise  # the server's own trouble
+            raise RegistryError(
+                f"version {version} of {model_name} that cannot be loaded: {error}",
+                "the files that its training left in MLflow",
+                "Roll back to another version, or put its artifacts back; what readers see stays as it is",
+            ) from error
 
     def evidence(self, run_id: str, name: str) -> pd.DataFrame:
         """A Parquet table that a training left beside its run."""
@@ -207,6 +228,16 @@ class Registry:
                 "a reachable server with the model in it",
                 "Start it (make run) or correct AFTERBELL_MLFLOW_URI, then run this step again",
             ) from error
+
+    @contextmanager
+    def _none_when_absent(self) -> Iterator[None]:
+        """Goes on behind the block when what it asks for is not there."""
+        try:
+            with self._clear_errors():
+                yield
+        except RegistryError as error:
+            if not _means_absent(error.__cause__):
+                raise
 
 
 def signature(feature_names: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:

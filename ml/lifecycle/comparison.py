@@ -253,7 +253,10 @@ def _superiority(d: Vector, target: Target, look: Look, rules: Rules) -> _Ruling
 
 
 def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Target) -> _Ruling:
-    """Non-inferiority by the score's margin; with exactly equal scores it holds untested, and the reason says so."""
+    """Non-inferiority by the score's margin, of the recipe fitted up to each outer fold against the same recipe as old
+    there as the champion is now (`training.refitted` with its lag): what newer rows are worth to it, on dates that
+    neither has seen. With exactly equal scores non-inferiority holds untested, and the reason says so.
+    """
     margin = REFRESH_MARGINS[target.score]
     window = f"candidate has seen rows until {candidate.trained_until}, champion until {champion.trained_until}"
     evidence: dict[str, Any] = {"margin": margin}
@@ -261,15 +264,16 @@ def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Targe
         return _Ruling("refresh", "keep", f"same recipe and no newer rows: {window}", 0.0, evidence)
     if d.size and not d.any():
         reason = (
-            f"same recipe on newer rows: {window}; refitted on the same folds both score alike on every date, "
-            f"so non-inferiority holds without a test and says nothing about the newer fit itself"
+            f"same recipe on newer rows: {window}; on the outer folds, new and as old as the champion is, both score "
+            f"alike on every date, so non-inferiority holds without a test and says nothing about the newer fit itself"
         )
         return _Ruling("refresh", "promote", reason, 0.0, evidence)
     test = ewc_test(d + margin, target.horizon)
     sound = test.p_value <= nominal_level(REFRESH_ALPHA, target.horizon)
     reason = (
-        f"same recipe on newer rows: {window}; not inferior by more than {margin} {UNIT_OF[target.score]} is "
-        f"{'proven' if sound else 'not proven'}, {_words(test, target)}"
+        f"same recipe on newer rows: {window}; on the outer folds, beside itself as old as the champion is, not "
+        f"inferior by more than {margin} {UNIT_OF[target.score]} is {'proven' if sound else 'not proven'}, "
+        f"{_words(test, target)}"
     )
     evidence["test"] = _test_evidence(test, REFRESH_ALPHA, target.horizon)
     return _Ruling("refresh", "promote" if sound else "keep", reason, 0.0, evidence)

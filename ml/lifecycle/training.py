@@ -20,12 +20,13 @@ from ml.estimators.panel import Codes, Flags, Sample, Vector, rows_of
 from ml.estimators.registry import estimator_class
 from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.choice import Choice
-from ml.lifecycle.dataset import Dataset
+from ml.lifecycle.dataset import Dataset, Instants
 from ml.lifecycle.ensembles import Members
 from ml.lifecycle.intervals import dispersion, typical
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.splits import Fold, Nested
+from ml.lifecycle.weights import mean_one
 
 REVISION = 3
 """Raised by whoever changes what a search, a split or a fit gives: older answers to a training are then not found."""
@@ -46,13 +47,16 @@ class Block:
 
     Rows of inner tests are drawn like train rows (`most_rows`); those of outer tests are all there, because
     contenders are compared on them. The same dataset, folds and recipe give the same rows, whoever the members.
+    lag: the train rows end so many dates earlier; what is left of a draw is drawn alike, so that two lags differ by
+    their dates and not by the luck of the draw.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, number: int, fold: Fold, *, outer: bool) -> None:
+    def __init__(self, dataset: Dataset, recipe: Recipe, number: int, fold: Fold, *, outer: bool, lag: int = 0) -> None:
         self.number, self.outer = number, outer
-        self.train = dataset.sample(fold.train, recipe.most_rows, recipe.seed)
+        dates = _ending_earlier(fold, lag)
+        self.train = _until(dataset, dataset.sample(fold.train, recipe.most_rows, recipe.seed), dates[-1])
         self.test = dataset.sample(fold.test, None if outer else recipe.most_rows, recipe.seed).at
-        whole = dataset.sample(fold.train)
+        whole = dataset.sample(dates)
         usual = typical(_scale_column(recipe, dataset, whole.at))
         self.train_scale = dispersion(_scale_column(recipe, dataset, self.train.at), usual)
         self.test_scale = dispersion(_scale_column(recipe, dataset, self.test), usual)
@@ -60,12 +64,35 @@ class Block:
         self.baseline = climate.predict(dataset.panel, self.test)[0]
 
 
-def blocks(recipe: Recipe, dataset: Dataset, folds: Nested) -> list[Block]:
-    """The inner folds, then the outer ones, in order of time. TrainingError when the features are not the recipe's."""
+def blocks(recipe: Recipe, dataset: Dataset, folds: Nested, lag: int = 0) -> list[Block]:
+    """The inner folds, then the outer ones with train rows that end `lag` dates earlier, in order of time.
+
+    TrainingError when the features are not the recipe's, or an outer fold is left with fewer train dates than it tests.
+    """
     _check_features(recipe, dataset)
     inner = [Block(dataset, recipe, number, fold, outer=False) for number, fold in enumerate(folds.inner)]
-    outer = [Block(dataset, recipe, len(inner) + i, fold, outer=True) for i, fold in enumerate(folds.outer)]
+    outer = [Block(dataset, recipe, len(inner) + i, fold, outer=True, lag=lag) for i, fold in enumerate(folds.outer)]
     return [*inner, *outer]
+
+
+def _ending_earlier(fold: Fold, lag: int) -> Instants:
+    left = fold.train.size - lag
+    if lag and left < fold.test.size:
+        raise TrainingError(
+            f"{max(left, 0)} train dates left when those of the fold that tests from {fold.test[0]} end {lag} earlier",
+            f"at least the {fold.test.size} dates that it tests, so that a model as old as that can be fitted there",
+            "Give a longer history, or promote a version by hand: this one is older than the folds can show",
+        )
+    return fold.train[:left]
+
+
+def _until(dataset: Dataset, sample: Sample, last: np.datetime64) -> Sample:
+    """The rows of a sample up to a date."""
+    rows = sample.at
+    kept = dataset.ts[rows] <= last
+    if kept.all():
+        return sample
+    return replace(sample, at=rows[kept], value=sample.value[kept], weight=mean_one(sample.weight[kept]))
 
 
 def ask(
@@ -161,12 +188,25 @@ def finished(draft: Recipe, choice: Choice, seen: Evidence) -> tuple[Recipe, Evi
     return recipe, replace(seen, members=seen.members.only(recipe.estimators))
 
 
-def refitted(recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress) -> pd.DataFrame:
+def refitted(
+    recipe: Recipe, dataset: Dataset, folds: Nested, threads: int, progress: Progress, lag: int = 0
+) -> pd.DataFrame:
     """OUT_OF_FOLD of a finished recipe with all its members refitted on these folds: the champion's side of a
-    comparison."""
-    asked = blocks(recipe, dataset, folds)
+    comparison.
+
+    lag: as old as a champion is (`lag_between`). On every outer block all that it has learned from, train rows and
+    outcomes of earlier answers, then ends so many dates earlier than it might. TrainingError when a fold is left with
+    fewer train dates than it tests.
+    """
+    asked = blocks(recipe, dataset, folds, lag)
     said = {member.estimator: ask(recipe, member, dataset, asked, threads, progress) for member in recipe.members}
-    return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said))
+    return out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, said), lag)
+
+
+def lag_between(dataset: Dataset, older: np.datetime64, newer: np.datetime64) -> int:
+    """How many dates a fit that has seen labelled rows until `older` lies behind one that has seen them until `newer`;
+    0 when it does not."""
+    return int(((dataset.dates > older) & (dataset.dates <= newer)).sum())
 
 
 def alone(recipe: Recipe, member: Member) -> Recipe:
@@ -174,17 +214,29 @@ def alone(recipe: Recipe, member: Member) -> Recipe:
     return replace(recipe, members=(member,), combiner="single", calibrator="none", regime_features=())
 
 
-def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence) -> pd.DataFrame:
+def out_of_fold(recipe: Recipe, dataset: Dataset, seen: Evidence, lag: int = 0) -> pd.DataFrame:
     """What the recipe says about the outer test rows (OUT_OF_FOLD): per block, a second level that has seen
-    only answers whose outcome was known before the block began."""
+    only answers whose outcome was known before the block began, or `lag` dates before."""
     parts = []
     for number in range(seen.first_outer, int(seen.block.max()) + 1):
         block = seen.where(seen.block == number)
-        earlier = seen.where((seen.block < number) & (seen.members.matures_at < block.members.ts[0]))
+        known_until = _dates_before(dataset, block.members.ts[0], lag)
+        earlier = seen.where((seen.block < number) & (seen.members.matures_at < known_until))
+        if lag and not earlier.at.size:
+            raise TrainingError(
+                f"no answer whose outcome was known {lag} dates before {block.members.ts[0]}",
+                "some, from which it is learned how to combine the members",
+                "Give a longer history",
+            )
         second = SecondLevel.fitted(recipe, earlier.members)
         p_up, expected = second.answer(block.members)
         parts.append(_oof_frame(dataset, block, p_up, expected))
     return OUT_OF_FOLD.check(OUT_OF_FOLD.cast(pd.concat(parts, ignore_index=True)))
+
+
+def _dates_before(dataset: Dataset, instant: np.datetime64, lag: int) -> np.datetime64:
+    """The date so many dates before one of the dataset, its first one at the earliest."""
+    return np.datetime64(dataset.dates[max(int(np.searchsorted(dataset.dates, instant)) - lag, 0)])
 
 
 def _oof_frame(dataset: Dataset, block: Evidence, p_up: Vector, expected: Vector) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, freezes, models
 from ml.io.warehouse.connection import Transaction
 from ml.settings import Settings, settings
-from ml.steps import domains, promote
+from ml.steps import aliases, domains, promote
 from ml.steps.night import Keys
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def _promote(config: Settings, transaction: Transaction, asked: Asked, serves: i
     assert asked.version is not None
     if asked.version == serves:
         # An alias that another hand has moved comes back.
-        Registry(config.require_mlflow_uri()).set_champion(asked.target.model_name, asked.version)
+        aliases.put_right(transaction, Registry(config.require_mlflow_uri()), asked.target)
     else:
         _serve(config, transaction, asked, asked.version)
     return asked.version
@@ -102,10 +102,12 @@ def _roll_back(config: Settings, transaction: Transaction, asked: Asked, _: int 
 
 def _serve(config: Settings, transaction: Transaction, asked: Asked, version: int) -> None:
     _refuse_what_cannot_serve(config, transaction, asked.target, version)
+    registry = Registry(config.require_mlflow_uri())
+    registry.require(asked.target.model_name, version)
     decided = models.record_by_hand(
         transaction, asked.target, version, decided_by=asked.decided_by, why=asked.why, request=asked.request
     )
-    promote.take_effect(transaction, Registry(config.require_mlflow_uri()), asked.target, decided)
+    promote.take_effect(transaction, registry, asked.target, decided)
 
 
 def _refuse_what_cannot_serve(config: Settings, transaction: Transaction, target: Target, version: int) -> None:

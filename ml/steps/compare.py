@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml.domain import Night, Target
-from ml.errors import RegistryError
+from ml.errors import RegistryError, TrainingError
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models, shadows
 from ml.io.warehouse.connection import Row
@@ -26,13 +26,13 @@ from ml.lifecycle.comparison import (
 )
 from ml.lifecycle.looks import Budget, Spent
 from ml.lifecycle.recipe import Recipe
-from ml.lifecycle.training import refitted
+from ml.lifecycle.training import lag_between, refitted
 from ml.lifecycle.vetoes import Facts, Limits
 from ml.settings import Settings, settings
-from ml.steps import domains
+from ml.steps import aliases, domains
+from ml.steps.candidate import OUT_OF_FOLD_TABLE
 from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
-from ml.steps.train import OUT_OF_FOLD_TABLE
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,8 @@ class Gate:
             ):
                 return False
             models.record_decisions(transaction, rows)
+            if any(row["look"] for row in rows):
+                aliases.put_right(transaction, self._registry, self.target)
         return True
 
     def _judged(self, candidate: Row, taken: list[Row]) -> list[_Judged]:
@@ -140,7 +142,7 @@ class Gate:
             reason = f"champion version {self._champions_version} cannot serve: {why}; {decision.reason}"
             return [_Judged(candidate, _telling_who_is_missing(replace(decision, reason=reason), candidate))]
         if candidate["recipe_digest"] == self.champion["recipe_digest"]:
-            return [_Judged(candidate, self._decide(candidate, self._refitted(candidate)))]
+            return [_Judged(candidate, self._refresh(candidate))]
         if (why := self._why_no_look(taken)) is not None:
             return [_Judged(candidate, kept_out(self.target, self._contender(candidate), why))]
         decision = self._decide(candidate, self._refitted(candidate))
@@ -198,7 +200,7 @@ class Gate:
         if decision.verdict != "promote":
             return decision
         try:
-            self._registry.load(self.target.model_name, int(candidate["version"]))
+            self._registry.require(self.target.model_name, int(candidate["version"]))
         except RegistryError as error:
             return replace(
                 decision, verdict="keep", reason=f"its artifact cannot be loaded ({error}); {decision.reason}"
@@ -212,14 +214,23 @@ class Gate:
     def _contender(self, candidate: Row) -> Contender:
         return _contender(candidate, self._registry.evidence(candidate["run_id"], OUT_OF_FOLD_TABLE))
 
-    def _refitted(self, candidate: Row) -> Contender:
-        """The champion's recipe refitted on the candidate's outer folds."""
+    def _refresh(self, candidate: Row) -> Decision:
+        """What newer rows are worth to a recipe shows beside the same recipe, as old as the champion is."""
+        try:
+            return self._decide(candidate, self._refitted(candidate, is_older=True))
+        except TrainingError as error:
+            why = f"it cannot be told what newer rows are worth: {error}"
+            return replace(kept_out(self.target, self._contender(candidate), why), door="refresh")
+
+    def _refitted(self, candidate: Row, *, is_older: bool = False) -> Contender:
+        """The champion's recipe refitted on the candidate's outer folds; is_older: on rows as old as those it knows."""
         assert self.champion is not None
         serving = models.version(self.warehouse, self.target, self.champion["to_version"])
         parts = domains.parts(self.target.domain, self.config)
         rows = Source.of(self.config, parts, candidate["snapshot_digest"]).gather(self.target)
         recipe = Recipe.from_json(models.recipe_json(serving))
-        return _contender(serving, refitted(recipe, rows.dataset, rows.folds, self.config.threads, log.info))
+        lag = lag_between(rows.dataset, _train_end(serving), _train_end(candidate)) if is_older else 0
+        return _contender(serving, refitted(recipe, rows.dataset, rows.folds, self.config.threads, log.info, lag))
 
     def _row(self, version: int, decision: Decision) -> Row:
         return {
@@ -265,8 +276,11 @@ def _why_it_cannot_serve(candidate: Row, champion: Row) -> str | None:
 
 
 def _contender(row: Row, oof: pd.DataFrame) -> Contender:
-    until = np.datetime64(pd.Timestamp(row["train_end"]).tz_localize(None), "us")
-    return Contender(row["recipe_digest"], oof, until, _facts(row))
+    return Contender(row["recipe_digest"], oof, _train_end(row), _facts(row))
+
+
+def _train_end(row: Row) -> np.datetime64:
+    return np.datetime64(pd.Timestamp(row["train_end"]).tz_convert(None), "us")
 
 
 def _facts(row: Row) -> Facts:

@@ -31,6 +31,7 @@ class Parts:
     finish: adds the domain's own columns to finished predictions, given each entity's price.
     descriptions: what each feature is in words.
     words: one reason of a prediction (feature, effect, value, share_below) as a sentence.
+    nights_between: how many nights the second of two nights lies after the first; negative when it lies before.
     """
 
     domain: Domain
@@ -44,6 +45,7 @@ class Parts:
     finish: Callable[[pd.DataFrame, pd.Series[float]], pd.DataFrame]
     descriptions: Mapping[str, str]
     words: Callable[..., str]
+    nights_between: Callable[[datetime, datetime], int]
 
 
 def parts(name: str, settings: Settings) -> Parts:
@@ -95,6 +97,10 @@ def _equity(settings: Settings) -> Parts:
     def due(as_of: datetime) -> datetime:
         return pd.Timestamp(sessions.next_close(calendar, pd.Timestamp(as_of))).to_pydatetime() + delay
 
+    def nights_between(first: datetime, second: datetime) -> int:
+        one, other = sessions.positions(calendar, pd.Series([pd.Timestamp(first), pd.Timestamp(second)]))
+        return int(other - one)
+
     return Parts(
         equity(settings.horizons, settings.labels, settings.scores),
         feature_set.names,
@@ -107,4 +113,5 @@ def _equity(settings: Settings) -> Parts:
         pricing.with_prices,
         descriptions(feature_set),
         words(feature_set),
+        nights_between,
     )

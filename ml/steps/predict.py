@@ -12,13 +12,12 @@ import pandas as pd
 
 from ml import frames
 from ml.domain import Night, Target
-from ml.errors import NoChampion, RegistryError
+from ml.errors import NoChampion
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models, publications
-from ml.io.warehouse.connection import Row
 from ml.lifecycle.audit import AuditFinding, audit, raise_if_failed
 from ml.settings import settings
-from ml.steps import canary, domains
+from ml.steps import aliases, canary, domains
 from ml.steps.domains import Parts
 from ml.steps.forecasts import Forecasts, Voice
 from ml.steps.night import Keys, keys, parse
@@ -72,8 +71,7 @@ def _champions(registry: Registry, warehouse: Warehouse, parts: Parts, night: Ni
 
 def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Target, night: Night) -> Voice | None:
     """The last champion that has seen nothing later than the night, if its features are still computed."""
-    newest = models.champion(warehouse, target)
-    _check_alias(registry, target, newest)
+    aliases.repair(warehouse, registry, target)
     recorded = models.champion(warehouse, target, night.as_of)
     if recorded is None:
         return None
@@ -81,17 +79,6 @@ def _champion(registry: Registry, warehouse: Warehouse, parts: Parts, target: Ta
         log.warning("%s: version %s needs another feature set", target.model_name, recorded["to_version"])
         return None
     return Voice(target, int(recorded["to_version"]), bool(recorded["has_skill"]))
-
-
-def _check_alias(registry: Registry, target: Target, newest: Row | None) -> None:
-    alias = registry.champion(target.model_name)
-    promoted = newest["to_version"] if newest else None
-    if alias != promoted:
-        raise RegistryError(
-            f"alias champion of {target.model_name} at version {alias or 'none'}",
-            f"version {promoted or 'none'}, the last one that the gate promoted",
-            "Retry: a promotion may be under way. If it stays, somebody moved the alias by hand: move it back",
-        )
 
 
 def _content_key(parts: Parts, night: Night, snapshot: str, serving: list[Voice], arms: pd.DataFrame) -> str:

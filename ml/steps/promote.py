@@ -1,4 +1,4 @@
-"""A decision takes effect: the registry's alias `champion` moves, and the warehouse records since when and why."""
+"""A decision takes effect: the warehouse records since when and why, and the registry's aliases move with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, freezes, models
 from ml.io.warehouse.connection import Row, Transaction
 from ml.settings import settings
-from ml.steps import domains
+from ml.steps import aliases, domains
 from ml.steps.night import Keys
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 def run(decision_id: str) -> Keys:
     """Carry one decision out; `promoted` is "yes" or "no" in what it returns.
 
-    Not while a person has frozen the target. Superseded when another champion came meanwhile.
+    Not while a person has frozen the target. Superseded when another champion came meanwhile, RegistryError when its
+    model cannot be loaded or MLflow does not answer; then nothing has changed.
     """
     config = settings()
     warehouse = Warehouse(config.require_warehouse_dsn())
@@ -27,6 +28,7 @@ def run(decision_id: str) -> Keys:
     verdict, reason = decided["verdict"], decided["reason"]
     if verdict == "promote":
         registry = Registry(config.require_mlflow_uri())
+        registry.require(target.model_name, int(decided["candidate_version"]))
         with warehouse.transaction() as transaction:
             models.lock_champion(transaction, target)
             frozen = freezes.standing(transaction, target)
@@ -45,13 +47,13 @@ def run(decision_id: str) -> Keys:
 
 
 def take_effect(transaction: Transaction, registry: Registry, target: Target, decided: Row) -> None:
-    """Record the move and move the alias, inside a transaction that holds the lock.
+    """Record the move and move the aliases, inside a transaction that holds the lock.
 
-    Killed before the transaction ends, nothing is recorded and the alias may point ahead; the same again puts both
-    right.
+    Killed before the transaction ends, nothing is recorded and an alias may point ahead. The same again puts that
+    right, and so does whoever comes next: predictions, `reconcile`, another promotion.
     """
     models.promote(transaction, target, decided)
-    registry.set_champion(target.model_name, int(decided["candidate_version"]))
+    aliases.put_right(transaction, registry, target)
 
 
 def _in_words(frozen: Row) -> str:

@@ -6,41 +6,30 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ml.domain import Night, Target
-from ml.errors import NotRecorded, TrainingError
-from ml.estimators.baselines import Momentum
+from ml.domain import Target
+from ml.errors import TrainingError
 from ml.estimators.interface import Estimator
 from ml.estimators.registry import estimator_class
-from ml.frames import session_day
-from ml.io.provenance import code_commit
-from ml.io.registry import CARD_PAGE, EVIDENCE, RECORD, Registered, Registry, Training
-from ml.io.scratch import scratch
-from ml.io.warehouse import Warehouse, models
-from ml.lifecycle.card import Beside, by_fold, judged
-from ml.lifecycle.choice import Choice, choose
-from ml.lifecycle.dataset import Dataset
-from ml.lifecycle.model import Model, assemble
-from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, finished, out_of_fold
+from ml.io.registry import Registry
+from ml.io.warehouse import Warehouse
+from ml.lifecycle.choice import choose
+from ml.lifecycle.model import assemble
+from ml.lifecycle.recipe import Member
+from ml.lifecycle.training import Answers, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import card, domains, learn
+from ml.steps import candidate, domains, learn
+from ml.steps.candidate import Candidate, Question
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
-from ml.steps.material import Material, Source
+from ml.steps.material import Material
 from ml.steps.night import Keys, keys, parse
 
 log = logging.getLogger(__name__)
-
-OUT_OF_FOLD_TABLE = "out_of_fold.parquet"
-IMPORTANCE_ROWS = 2_000
-"""The latest rows, on which it is told what a model looks at."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +66,13 @@ def run(
     runs = _runs(
         config, parts, registry, [Asked(target, snapshot, name, trials or config.own_trials) for name in names]
     )
-    question = hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest()
-    known = models.version_trained_for(warehouse, question)
-    if known is None:
-        registered = registry.find(question, target.model_name)
-        if registered is None:
-            with scratch() as folder:
-                learned = _read(registry, runs, folder / "studies")
-                registered = registry.register(
-                    _training(config, parts, target, night, snapshot, question, names, learned, folder)
-                )
-        models.record_version(warehouse, _version(registry, registered))
-        known = models.version_trained_for(warehouse, question)
-    if known is None:
-        raise NotRecorded(f"no version for training {question[:16]}", "the one just recorded", "Run train again")
-    log.info("%s: version %s of snapshot %s", target.model_name, known["version"], snapshot[:16])
-    log.info("its model card is the artifact %s/%s of the MLflow run %s", EVIDENCE, CARD_PAGE, known["run_id"])
-    return keys(night, snapshot=snapshot, horizon=target.name, version=str(known["version"]))
+    question = Question(target, night, snapshot, hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest())
+
+    def make(rows: Material, folder: Path) -> Candidate:
+        return _candidate(config, parts, target, rows, _read(registry, runs, folder), names)
+
+    version = candidate.version(config, parts, registry, warehouse, question, make)
+    return keys(night, snapshot=snapshot, horizon=target.name, version=str(version))
 
 
 def _runs(config: Settings, parts: Parts, registry: Registry, questions: list[Asked]) -> dict[str, str]:
@@ -134,146 +113,23 @@ def _read(registry: Registry, runs: Mapping[str, str], folder: Path) -> list[Lea
     return learned
 
 
-def _training(
-    config: Settings,
-    parts: Parts,
-    target: Target,
-    night: Night,
-    snapshot: str,
-    question: str,
-    names: list[str],
-    learned: list[Learned],
-    folder: Path,
-) -> Training:
-    rows = Source.of(config, parts, snapshot).gather(target)
-    made = _candidate(config, parts, target, rows, learned)
-    model, recipe = made.model, made.model.recipe
-    outer = judged(made.oof, made.beside, target)
-    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, outer)
-    files, artifacts = folder / "model", folder / EVIDENCE
-    artifacts.mkdir()
-    model.save(files)
-    made.oof.to_parquet(artifacts / OUT_OF_FOLD_TABLE)
-    searched = [(each.member, each.trials) for each in learned]
-    momentum = {name: said for name, said in made.beside.items() if name == Momentum.name}
-    folds = by_fold(made.oof, momentum, rows.folds.outer, target)
-    packages = _packages(recipe)
-    facts = card.facts(parts, target, record, model, searched, made.choice, rows.dataset, outer, folds, files, packages)
-    card.write(artifacts, facts)
-    record |= {"costs": facts["costs"], "overfitting": made.choice.overfitting}
-    (artifacts / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-    return Training(
-        model_name=target.model_name,
-        training_key=question,
-        run_name=f"{target.model_name} {session_day(night.as_of)}",
-        model_files=files,
-        artifacts=artifacts,
-        feature_names=parts.feature_names,
-        packages=packages,
-        lookback=model.lookback,
-        params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
-        metrics={**record["scores"], **_coverages(model)},
-        tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
-    )
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """What was made of what was learned; oof: what it says on outer test rows, beside: what others say on them."""
-
-    choice: Choice
-    model: Model
-    oof: pd.DataFrame
-    beside: Beside
-
-
-def _candidate(config: Settings, parts: Parts, target: Target, rows: Material, learned: list[Learned]) -> _Candidate:
+def _candidate(
+    config: Settings, parts: Parts, target: Target, rows: Material, learned: list[Learned], names: list[str]
+) -> Candidate:
     draft = learn.recipe(config, parts, target, tuple(each.member for each in learned))
     asked = blocks(draft, rows.dataset, rows.folds)
     seen = evidence(draft, rows.dataset, asked, {each.member.estimator: each.answers for each in learned})
     choice = choose(seen.inner.members)
     log.info("%s: %s", target.name, choice.reason)
-    beside = _beside(config, parts, draft, rows.dataset, asked, seen)
+    beside = candidate.beside(config, parts, draft, rows.dataset, asked, seen)
     recipe, seen = finished(draft, choice, seen)
     oof = out_of_fold(recipe, rows.dataset, seen)
     fitted = {each.member.estimator: each.fitted for each in learned}
-    return _Candidate(choice, assemble(recipe, fitted, rows.dataset, seen, oof), oof, beside)
-
-
-def _beside(
-    config: Settings, parts: Parts, draft: Recipe, dataset: Dataset, asked: list[Block], seen: Evidence
-) -> Beside:
-    """What others say about the candidate's outer rows: each member by itself, and the sign of momentum."""
-    said: dict[str, pd.DataFrame] = {}
-    for member in draft.members:
-        own = replace(seen, members=seen.members.only((member.estimator,)))
-        said[member.estimator] = out_of_fold(alone(draft, member), dataset, own)
-    if parts.momentum_feature is not None:
-        member = Member(Momentum.name, {"feature": parts.feature_names.index(parts.momentum_feature)})
-        recipe = alone(draft, member)
-        answers = ask(recipe, member, dataset, asked, config.threads, log.debug)
-        said[Momentum.name] = out_of_fold(recipe, dataset, evidence(recipe, dataset, asked, {Momentum.name: answers}))
-    return said
-
-
-def _record(
-    target: Target,
-    night: Night,
-    snapshot: str,
-    question: str,
-    model: Model,
-    names: list[str],
-    learned: list[Learned],
-    dataset: Dataset,
-    outer: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The version's row in the warehouse, but for its number and run, as JSON."""
-    recipe = model.recipe
-    return {
-        "domain": target.domain,
-        "target": target.name,
-        "training_key": question,
-        "estimator": recipe.name,
-        "recipe": json.loads(recipe.to_json()),
-        "recipe_digest": recipe.digest,
-        "feature_set_digest": recipe.feature_set,
-        "snapshot_digest": snapshot,
-        "as_of": night.as_of.isoformat(),
-        "known_at": night.known_at.isoformat(),
-        "train_start": _iso(model.trained_from),
-        "train_end": _iso(model.trained_until),
-        "train_rows": model.n_rows,
-        "trials": sum(each.trials for each in learned),
-        "scores": {**outer["scores"], **_of_momentum(outer["beside"])},
-        "left_out": [name for name in names if name not in {each.member.estimator for each in learned}],
-        "importance": model.importance(dataset.panel, dataset.known[-IMPORTANCE_ROWS:]),
-        "code_commit": code_commit(),
-    }
-
-
-def _of_momentum(beside: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The momentum baseline's scores on the same rows, `momentum_log_loss` and so on; none where it cannot run."""
-    return {f"{Momentum.name}_{name}": score for name, score in beside.get(Momentum.name, {}).items()}
-
-
-def _version(registry: Registry, registered: Registered) -> models.ModelVersion:
-    record = registry.record(registered.run_id)
-    instants = {
-        name: datetime.fromisoformat(record[name]) for name in ("as_of", "known_at", "train_start", "train_end")
-    }
-    return models.ModelVersion(**{**record, **instants, "version": registered.version, "run_id": registered.run_id})
-
-
-def _coverages(model: Model) -> dict[str, float]:
-    stated = zip(model.intervals.coverages, model.intervals.measured, strict=True)
-    return {f"coverage_of_{coverage:.0%}".rstrip("%"): measured for coverage, measured in stated}
-
-
-def _packages(recipe: Recipe) -> tuple[str, ...]:
-    """What a process needs to load the model, beside this repository."""
-    own = (package for name in recipe.estimators for package in estimator_class(name).packages)
-    return tuple(sorted({"numpy", "pandas", "scikit-learn", "scipy", *own}))
-
-
-def _iso(instant: Any) -> str:
-    return pd.Timestamp(instant).tz_localize(UTC).isoformat()
+    return Candidate(
+        choice=choice,
+        model=assemble(recipe, fitted, rows.dataset, seen, oof),
+        oof=oof,
+        beside=beside,
+        searched=[(each.member, each.trials) for each in learned],
+        left_out=[name for name in names if name not in fitted],
+    )

@@ -10,6 +10,6 @@ where domain = %(domain)s
     and candidate_version <> %(champion_version)s
 group by candidate_version
 having max(look) < %(most_looks)s
-    and max(as_of) <= %(as_of)s
+    and (%(as_of)s::timestamptz is null or max(as_of) <= %(as_of)s)
     and not bool_or(coalesce((evidence ->> 'vetoed')::boolean, false))
 order by candidate_version;

@@ -1,5 +1,5 @@
 -- Every trained version with its scores, the baseline's beside them, the role that it has now, and the
--- last judgement of its skill.
+-- last judgement of its skill. A champion's age is counted in the sessions of its calendar up to the last accepted night.
 create or replace view serving.models as
 with current_champion as (
     select distinct on (domain, target) domain, target, to_version, promoted_at
@@ -10,6 +10,9 @@ judged as (
     select distinct on (domain, target, candidate_version) domain, target, candidate_version, has_skill
     from lifecycle.decisions
     order by domain, target, candidate_version, decision_id desc
+),
+last_nights as (
+    select domain, max(as_of) as as_of from market.ingest_runs where status = 'accepted' group by domain
 )
 select
     m.domain,
@@ -41,7 +44,23 @@ select
     m.trained_at,
     m.left_out,
     m.costs,
-    m.overfitting
+    m.overfitting,
+    a.sessions as champion_age_sessions,
+    case when c.to_version is not null then coalesce(l.sessions > 0 and a.sessions > 2 * l.sessions, false) end
+        as is_overdue
 from lifecycle.model_versions m
 left join current_champion c on c.domain = m.domain and c.target = m.target and c.to_version = m.version
-left join judged j on j.domain = m.domain and j.target = m.target and j.candidate_version = m.version;
+left join judged j on j.domain = m.domain and j.target = m.target and j.candidate_version = m.version
+left join last_nights n on n.domain = m.domain
+left join lifecycle.refresh_limits l on l.domain = m.domain and l.target = m.target
+left join lateral (
+    select (
+        select count(*)
+        from market.sessions s
+        where s.calendar = o.calendar and s.closes_at > m.as_of and s.closes_at <= n.as_of
+    ) as sessions
+    from market.sessions o
+    where c.to_version is not null and n.as_of is not null and o.closes_at = m.as_of
+    order by o.calendar
+    limit 1
+) a on true;

@@ -122,6 +122,31 @@ def test_training_waits_for_its_pool_and_predictions_never_do(bag: DagBag) -> No
     assert pools["predict"] == "default_pool"
 
 
+def test_a_refresh_comes_first_and_whatever_came_of_it_the_candidate_follows(bag: DagBag) -> None:
+    retrain: Any = bag.dags["equity_retrain"]
+
+    def rule_and_upstream(name: str) -> tuple[str, set[str]]:
+        found = retrain.get_task(f"per_horizon.{name}")
+        return found.trigger_rule, {each.removeprefix("per_horizon.") for each in found.upstream_task_ids}
+
+    assert rule_and_upstream("refresh") == ("all_success", {"night", "horizons"})
+    assert rule_and_upstream("compare_refresh") == ("all_success", {"refresh"})
+    assert rule_and_upstream("promote_refresh") == ("all_success", {"compare_refresh"})
+    assert rule_and_upstream("freshness") == ("all_done", {"promote_refresh", "horizons"})
+    assert rule_and_upstream("train") == ("all_success", {"freshness", "night", "learned"})
+    assert rule_and_upstream("promote") == ("all_success", {"compare"})
+    for last, rule in {"announce": "all_done", "summary": "none_failed"}.items():
+        task = retrain.get_task(last)
+        assert task.trigger_rule == rule
+        assert {"per_horizon.promote_refresh", "per_horizon.promote"} <= task.upstream_task_ids
+
+
+def test_aliases_are_put_right_every_week_and_a_registry_that_is_away_shows(bag: DagBag) -> None:
+    dag = bag.dags["warehouse_maintenance"]
+    assert dag.get_task("reconcile").upstream_task_ids == set()
+    assert "reconcile" in dag.get_task("summary").upstream_task_ids
+
+
 def test_the_retraining_form_offers_the_horizons_that_exist(bag: DagBag) -> None:
     schema = bag.dags["equity_retrain"].params.get_param("horizons").schema
     assert schema["examples"] == list(HORIZONS), "what the form shows"

@@ -9,7 +9,7 @@ from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.splits import Fold, Nested
-from ml.lifecycle.training import ask, blocks, fit_serving, out_of_fold, refitted
+from ml.lifecycle.training import ask, blocks, fit_serving, lag_between, out_of_fold, refitted
 from tests.lifecycle.fits import seen, silent
 
 DATES = np.datetime64("2024-01-01T21:00", "us") + np.arange(8) * np.timedelta64(1, "D")
@@ -113,3 +113,49 @@ def test_one_class_cannot_be_boosted() -> None:
     recipe = replace(RECIPE, members=(member,))
     with pytest.raises(TrainingError, match="one class only"):
         ask(recipe, member, rising, blocks(recipe, rising, FOLDS), 1, silent)
+
+
+EARLY = Nested([Fold(DATES[:1], DATES[1:2])], [Fold(DATES[:4], DATES[5:6]), Fold(DATES[:5], DATES[6:7])])
+
+
+def test_as_old_as_a_champion_is_a_recipe_learns_from_rows_that_end_earlier() -> None:
+    asked = blocks(RECIPE, dataset(), EARLY, lag=2)
+    assert [block.train.at.tolist() for block in asked] == [[0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]
+    assert [float(block.baseline[0]) for block in asked] == pytest.approx([2 / 4, 3 / 6, 5 / 8])
+    assert [block.test.tolist() for block in asked] == [[2, 3], [10, 11], [12, 13]]
+    old = refitted(RECIPE, dataset(), EARLY, 1, silent, lag=2)
+    assert old["expected"].tolist() == pytest.approx([0.0] * 2 + [4 / 6] * 2)
+
+
+def test_what_is_left_of_a_draw_is_drawn_alike() -> None:
+    recipe = replace(RECIPE, most_rows=6)
+    drawn, old = (blocks(recipe, dataset(), FOLDS, lag=lag)[-1].train for lag in (0, 2))
+    assert len(drawn) == 6
+    assert old.at.tolist() == [row for row in drawn.at.tolist() if row < 6]
+    assert old.value.tolist() == dataset().value[old.at].tolist()
+    assert old.weight.mean() == pytest.approx(1.0)
+
+
+def test_an_old_second_level_has_seen_no_outcome_of_the_dates_that_it_is_old() -> None:
+    """Outcomes that became known within the lag before the last block, turned around, change no answer about it."""
+    recipe, rows = replace(RECIPE, combiner="stack", calibrator="platt"), dataset()
+    folds = Nested([Fold(DATES[:1], DATES[1:4])], [Fold(DATES[:4], DATES[6:7])])
+    turned = replace(rows, value=np.where(rows.matures_at >= DATES[3], -rows.value, rows.value))
+    old, old_turned, new, new_turned = (
+        refitted(recipe, each, folds, 1, silent, lag)["p_up"].tolist() for lag in (3, 0) for each in (rows, turned)
+    )
+    assert old == old_turned
+    assert new != new_turned
+
+
+def test_how_old_one_fit_is_beside_another_is_counted_in_dates_of_the_dataset() -> None:
+    assert lag_between(dataset(), DATES[2], DATES[5]) == 3
+    assert lag_between(dataset(), DATES[5], DATES[2]) == lag_between(dataset(), DATES[2], DATES[2]) == 0
+    assert lag_between(dataset(), DATES[0] - np.timedelta64(30, "D"), DATES[5]) == 6
+
+
+def test_older_than_the_folds_can_show_is_told() -> None:
+    with pytest.raises(TrainingError, match=r"0 train dates left .* end 4 earlier; expected at least the 1 dates"):
+        blocks(RECIPE, dataset(), FOLDS, lag=4)
+    with pytest.raises(TrainingError, match="no answer whose outcome was known 2 dates before"):
+        refitted(RECIPE, dataset(), FOLDS, 1, silent, lag=2)

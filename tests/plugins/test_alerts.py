@@ -7,7 +7,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from alerts import on_failure
+from alerts import on_failure, overdue
 
 
 def instance(map_index: int) -> Any:
@@ -48,3 +48,12 @@ def test_a_failed_dag_run_says_its_reason() -> None:
     assert records[0]["run_id"] == "r"
     assert records[0]["task_id"] is None
     assert records[0]["error"] == "timed_out"
+
+
+def test_what_is_overdue_is_one_error_record_and_what_is_not_is_none() -> None:
+    with capture_logs() as records:
+        overdue("version 1 was trained 50 sessions ago")
+        overdue("")
+    assert records == [
+        {"event": "afterbell overdue", "log_level": "error", "what": "version 1 was trained 50 sessions ago"}
+    ]

@@ -44,6 +44,7 @@ DEFAULTS: dict[str, Row] = {
     "market.bars": {"timeframe": "1d", **_OHLCV, "known_at": PAST, "ingest_id": 1},
     "market.bar_revisions": {"timeframe": "1d", **_OHLCV, "known_at": PAST, "ingest_id": 1},
     "market.actions": {"known_at": PAST, "ingest_id": 1},
+    "market.sessions": {"is_early_close": False},
     "market.instruments": {},
     "market.tickers": {"known_at": PAST},
     "market.instrument_facts": {"known_at": PAST},
@@ -107,6 +108,7 @@ DEFAULTS: dict[str, Row] = {
     },
     "lifecycle.promotions": {"domain": "equity"},
     "lifecycle.freezes": {"domain": "equity"},
+    "lifecycle.refresh_limits": {"domain": "equity"},
     "lifecycle.maintenance": {},
     "lifecycle.publications": {
         "domain": "equity",

@@ -236,6 +236,35 @@ def test_a_models_skill_is_what_the_last_decision_about_it_said(model: Book) -> 
     assert ("5d", 2, False) in model.shown("models", "horizon", "model_version", "has_skill")
 
 
+def test_a_champion_is_as_old_as_sessions_went_by_and_overdue_after_twice_its_limit(model: Book) -> None:
+    def session(calendar: str, day: str) -> dict[str, object]:
+        return {"calendar": calendar, "session": day, "opens_at": at(f"{day} 13:30"), "closes_at": close(day)}
+
+    days = ("2024-04-23", "2024-04-24", "2024-04-25", "2024-04-26", "2024-04-29", "2024-04-30")
+    model.given("market.sessions", *(session("XNYS", day) for day in days))
+    model.given(
+        "market.sessions",
+        {**session("XTKS", "2024-04-26"), "opens_at": at("2024-04-26 00:00"), "closes_at": at("2024-04-26 06:00")},
+    )
+    model.given("lifecycle.decisions", {"decision_id": 1, "target": "5d", "candidate_version": 1})
+    model.given("lifecycle.promotions", {"target": "5d", "to_version": 1, "decision_id": 1})
+
+    def shown() -> tuple[object, ...]:
+        rows = model.shown("models", "horizon", "model_version", "champion_age_sessions", "is_overdue")
+        assert [row for row in rows if row[:2] != ("5d", 1)] == [("1d", 1, None, None), ("5d", 2, None, None)]
+        return next(row[2:] for row in rows if row[:2] == ("5d", 1))
+
+    assert shown() == (None, False), "no night was accepted yet"
+    night = {"attempt": "one"}
+    model.given("market.ingest_runs", {**night, "as_of": close("2024-04-29")})
+    model.given("market.ingest_runs", {**night, "attempt": "two", "as_of": close("2024-04-30"), "status": "failed"})
+    assert shown() == (4, False), "nobody has told the limit yet"
+    model.given("lifecycle.refresh_limits", {"target": "5d", "sessions": 2})
+    assert shown() == (4, False)
+    model.given("market.ingest_runs", {**night, "attempt": "three", "as_of": close("2024-04-30")})
+    assert shown() == (5, True)
+
+
 def test_models_spread_their_scores_into_columns(book: Book) -> None:
     scores = {
         "log_loss": 0.69,

@@ -7,8 +7,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from ml.__main__ import main
 from ml.settings import Settings, settings
-from tests.steps.market import bars, write
+from tests.steps.market import bars, seen, write
 
 
 @pytest.fixture
@@ -32,3 +33,14 @@ def market(stack_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("AFTERBELL_THREADS", "1")
     settings.cache_clear()
     return folder
+
+
+@pytest.fixture
+def two_versions(market: Path, registry: str, monkeypatch: pytest.MonkeyPatch, reader_dsn: str) -> Path:
+    """Version 1 serves; version 2 was trained on the same night with other parameters, and kept out by the gate."""
+    assert main(["night", "--trials", "1"]) == 0
+    monkeypatch.setenv("AFTERBELL_SEED", "8")
+    settings.cache_clear()
+    assert main(["night", "--trials", "1"]) == 0
+    assert seen(reader_dsn, "select model_version from serving.models where role = 'champion'") == [(1,)]
+    return market

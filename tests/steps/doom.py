@@ -51,9 +51,12 @@ class Doom:
 
 
 @contextmanager
-def doomed(blow: Blow, at: int) -> Iterator[Doom]:
-    """Inside, the blow comes before statement `at` (counted from 0), if there is one."""
-    with _watched(Doom(blow, at)) as doom:
+def doomed(blow: Blow, at: int, *besides: tuple[type, str]) -> Iterator[Doom]:
+    """Inside, the blow comes before statement `at` (counted from 0), if there is one.
+
+    besides: methods, by class and name, whose calls count like statements.
+    """
+    with _watched(Doom(blow, at), besides) as doom:
         yield doom
 
 
@@ -65,7 +68,7 @@ def counted() -> Iterator[Doom]:
 
 
 @contextmanager
-def _watched(doom: Doom) -> Iterator[Doom]:
+def _watched(doom: Doom, besides: tuple[tuple[type, str], ...] = ()) -> Iterator[Doom]:
     begun = Warehouse.transaction
 
     @contextmanager
@@ -76,8 +79,8 @@ def _watched(doom: Doom) -> Iterator[Doom]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Warehouse, "transaction", transaction)
-        for way in _WAYS:
-            patch.setattr(Transaction, way, _struck(doom, getattr(Transaction, way)))
+        for owner, way in (*((Transaction, way) for way in _WAYS), *besides):
+            patch.setattr(owner, way, _struck(doom, getattr(owner, way)))
         yield doom
 
 

@@ -14,23 +14,13 @@ from ml.errors import NotRecorded, SettingsError
 from ml.io.registry import Registry
 from ml.settings import settings
 from ml.steps import by_hand
+from ml.steps.aliases import CHAMPION
 from tests.steps.market import SYMBOLS, seen
 
 pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.usefixtures("registry")]
 NIGHT = ["night", "--trials", "1"]
 WHO = "select door, candidate_version, champion_version, decided_by, reason from serving.promotions"
 SERVING = "select distinct model_version, count(*) from serving.latest_predictions group by 1"
-
-
-@pytest.fixture
-def two_versions(market: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Version 1 serves; version 2 was trained on the same night with other parameters, and kept out by the gate."""
-    assert main(NIGHT) == 0
-    monkeypatch.setenv("AFTERBELL_SEED", "8")
-    settings.cache_clear()
-    assert main(NIGHT) == 0
-    assert _champion() == 1
-    return market
 
 
 def test_a_request_that_was_killed_before_it_was_heard_changes_nothing_the_second_time(two_versions: Path) -> None:
@@ -42,7 +32,7 @@ def test_a_request_that_was_killed_before_it_was_heard_changes_nothing_the_secon
 
 
 def test_an_alias_that_another_hand_moved_comes_back(two_versions: Path) -> None:
-    Registry(settings().require_mlflow_uri()).set_champion("equity-1d", 2)
+    Registry(settings().require_mlflow_uri()).point("equity-1d", CHAMPION, 2)
     assert by_hand.run("promote", "1d", "it serves by right", 1)["promoted"] == "no"
     assert _champion() == 1
 
@@ -131,4 +121,4 @@ def test_a_form_that_makes_no_sense_is_refused(action: str, version: int | None,
 
 
 def _champion() -> int | None:
-    return Registry(settings().require_mlflow_uri()).champion("equity-1d")
+    return Registry(settings().require_mlflow_uri()).alias("equity-1d", CHAMPION)

@@ -45,6 +45,7 @@ PARTS = Parts(
     finish=never,
     descriptions={"a": WICKED, "b": "b", "vol": "Volatility (vol)"},
     words=never,
+    nights_between=never,
 )
 
 

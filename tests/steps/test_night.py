@@ -15,6 +15,7 @@ from ml.io.registry import Registry
 from ml.io.store import Store
 from ml.settings import Settings, settings
 from ml.steps import features, keep, months, predict
+from ml.steps.aliases import CHAMPION
 from ml.steps.night import asked_for
 from tests.steps.market import LAST, SYMBOLS, bars, seen, write
 
@@ -165,15 +166,17 @@ def test_features_are_adjusted_for_splits_and_prices_are_not(market: Path, stack
     assert price["AAA"] == pytest.approx(plain.loc[plain["symbol"] == "AAA", "close"].iloc[-1] / 2)
 
 
-def test_an_alias_moved_by_hand_stops_the_predictions(
-    market: Path, stack_settings: Settings, reader_dsn: str, capsys: pytest.CaptureFixture[str]
+def test_an_alias_moved_by_hand_is_moved_back_and_the_predictions_go_on(
+    market: Path, stack_settings: Settings, reader_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["night", "--trials", "2", "--as-of", "2014-08-28"]) == 0
     assert main(["night", "--trials", "3"]) == 0
     before = seen(reader_dsn)
-    Registry(stack_settings.require_mlflow_uri()).set_champion("equity-1d", 2)
-    assert main(["predict"]) == 2
-    assert "moved the alias by hand" in capsys.readouterr().err
+    registry = Registry(stack_settings.require_mlflow_uri())
+    registry.point("equity-1d", CHAMPION, 2)
+    assert main(["predict"]) == 0
+    assert "alias champion moved from version 2 to version 1" in caplog.text
+    assert registry.alias("equity-1d", CHAMPION) == 1
     assert seen(reader_dsn) == before
 
 

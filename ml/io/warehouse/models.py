@@ -102,8 +102,14 @@ def challengers(warehouse: Warehouse, target: Target, champion: Row, as_of: date
 
     Each with its `version`, `looks` taken, `since` (the night of the first) and `looked_at` (that of the last).
     """
+    with warehouse.transaction() as transaction:
+        return challengers_in(transaction, target, champion, as_of)
+
+
+def challengers_in(transaction: Transaction, target: Target, champion: Row, as_of: datetime | None = None) -> list[Row]:
+    """The same inside a transaction; without `as_of` by now."""
     asked = {"recipe_digest": champion["recipe_digest"], "champion_version": champion["to_version"]}
-    return warehouse.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
+    return transaction.rows("challengers", {**_target(target), **asked, "as_of": as_of, "most_looks": MOST_LOOKS})
 
 
 def skill_told(warehouse: Warehouse, target: Target, number: int) -> bool:
@@ -133,6 +139,20 @@ def decision_about(warehouse: Warehouse, target: Target, candidate: int, champio
     return warehouse.row(
         "decision_about", {**_target(target), "candidate_version": candidate, "champion_version": champion_version}
     )
+
+
+def refresh_tried(warehouse: Warehouse, target: Target, champion_version: int, before: datetime) -> datetime | None:
+    """The last night before one on which the gate judged a newer fit of a champion's own recipe, if there is any."""
+    asked = {**_target(target), "champion_version": champion_version, "before": before}
+    row = warehouse.row("refresh_tried", asked)
+    tried_at: datetime | None = row["tried_at"] if row else None
+    return tried_at
+
+
+def note_refresh_limit(warehouse: Warehouse, target: Target, sessions: int) -> None:
+    """Write down after how many sessions a target's champion is to be refreshed; 0 for never."""
+    with warehouse.transaction() as transaction:
+        transaction.execute("refresh_limit_upsert", {**_target(target), "sessions": sessions})
 
 
 def decision(warehouse: Warehouse, decision_id: int) -> Row:
