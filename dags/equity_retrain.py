@@ -16,16 +16,12 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
+from approval import approved
+from decision_page import linked
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
+from mapped_horizons import HORIZON_LABEL, show_horizon
 from night_form import NIGHT_FORM
-from retrain_form import RETRAIN_FORM
-
-HORIZON_LABEL = "{{ horizon_shown }}"
-
-
-def show_horizon(horizon: str) -> None:
-    """Name a mapped task by its horizon in the UI; the arguments of a mapped group are no template variables."""
-    get_current_context()["horizon_shown"] = horizon  # type: ignore[typeddict-unknown-key]
+from retrain_form import RETRAIN_FORM, asked_by, in_words
 
 
 @dag(
@@ -44,34 +40,33 @@ def equity_retrain() -> None:
 
             return labels.run(**features.run(**nights_of(get_current_context())[-1]))
 
-    @task(doc_md="The horizons of this run: those of the form or of the settings.")
-    def horizons(params: dict[str, Any] | None = None) -> list[str]:
+    @task(doc_md="The horizons of this run: those of the form or of the settings. Who asked for it is written down.")
+    def horizons(params: Any = None, dag_run: Any = None) -> list[str]:
         with final_errors():
-            from ml.steps import domains
+            from ml.steps import retrain
 
-            return domains.horizons(DOMAIN, (params or {}).get("horizons"))
+            asked = asked_by(get_current_context())
+            return retrain.begin(DOMAIN, params["horizons"], **asked, request=f"{dag_run.dag_id}/{dag_run.run_id}")
 
     @task(doc_md="The estimators of this run: those of the form or of the settings.")
-    def estimators(params: dict[str, Any] | None = None) -> list[str]:
+    def estimators(params: Any = None) -> list[str]:
         with final_errors():
             from ml.steps import domains
 
-            return domains.estimators((params or {}).get("estimators"))
+            return domains.estimators(params["estimators"])
 
     @task(
         pool=TRAINING_POOL,
         map_index_template="{{ estimator_shown }}",
         doc_md="One estimator, all horizons: Optuna on inner folds, answers on every fold, the fit that may serve.",
     )
-    def learn(
-        estimator: str, night: dict[str, str], horizons: list[str], params: dict[str, Any] | None = None
-    ) -> dict[str, str]:
+    def learn(estimator: str, night: dict[str, str], horizons: list[str], params: Any = None) -> dict[str, str]:
         get_current_context()["estimator_shown"] = estimator  # type: ignore[typeddict-unknown-key]
         with final_errors():
             from ml.steps import learn
 
-            trials = (params or {}).get("trials")
-            return learn.run(**night, estimator=estimator, horizons=horizons, trials=trials)
+            asked = {"trials": params["trials"], **asked_by(get_current_context())}
+            return learn.run(**night, estimator=estimator, horizons=horizons, **asked)
 
     @task(trigger_rule="all_done", doc_md="Waits for all estimators; `train` says what each horizon is without.")
     def learned(kinds: list[str]) -> list[str]:
@@ -84,15 +79,13 @@ def equity_retrain() -> None:
             map_index_template=HORIZON_LABEL,
             doc_md="One model of what the estimators learned, without those that failed; a version in MLflow.",
         )
-        def train(
-            horizon: str, night: dict[str, str], estimators: list[str], params: dict[str, Any] | None = None
-        ) -> dict[str, str]:
+        def train(horizon: str, night: dict[str, str], estimators: list[str], params: Any = None) -> dict[str, str]:
             show_horizon(horizon)
             with final_errors():
                 from ml.steps import train
 
-                trials = (params or {}).get("trials")
-                return train.run(**night, horizon=horizon, estimators=estimators, trials=trials)
+                asked = {"trials": params["trials"], **asked_by(get_current_context())}
+                return train.run(**night, horizon=horizon, estimators=estimators, **asked)
 
         @task(
             pool=TRAINING_POOL,
@@ -104,7 +97,7 @@ def equity_retrain() -> None:
             with final_errors():
                 from ml.steps import compare
 
-                return compare.run(**candidate)
+                return compare.run(**candidate, reason=asked_by(get_current_context())["reason"])
 
         @task(map_index_template=HORIZON_LABEL, doc_md="Move the alias `champion` if the decision says so.")
         def promote(decided: dict[str, str]) -> dict[str, str]:
@@ -114,7 +107,8 @@ def equity_retrain() -> None:
 
                 return promote.run(decided["decision_id"])
 
-        return promote(compare(train(horizon, night, estimators)))
+        decided = linked(compare(train(horizon, night, estimators)))
+        return linked(promote(approved(decided)))
 
     @task(
         outlets=[CHAMPION],
@@ -131,7 +125,8 @@ def equity_retrain() -> None:
 
     @task(doc_md="One line per horizon. Fails with its horizons, so that a failed training shows on the run.")
     def summary(results: Any) -> list[str]:
-        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+        lines = [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+        return [in_words(get_current_context()), *lines]
 
     tonight, targets, kinds = night(), horizons(), estimators()
     made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)

@@ -98,11 +98,14 @@ class Settings(BaseSettings):
     # the gate
     alpha_per_year: float = Field(default=0.05, gt=0, lt=1)
     looks_per_year: int = Field(default=252, ge=1)
+    approval: bool = False
+    approval_hours: float = Field(default=24, gt=0)
 
     # outside systems
     warehouse_dsn: SecretStr | None = None
     reader_dsn: SecretStr | None = None
     mlflow_uri: str | None = None
+    mlflow_pages: str | None = None
     store: str | None = None
 
     # the embedded stack; port 0 means a free one, chosen on the first start and kept

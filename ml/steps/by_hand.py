@@ -27,6 +27,7 @@ SHELL = "shell"
 class Asked:
     """What a person wants of a target. version: which one is to serve, where that is the question."""
 
+    action: str
     target: Target
     version: int | None
     why: str
@@ -56,7 +57,7 @@ def run(
         found = f"version {version}" if version is not None else "no version"
         raise SettingsError(f"{found} to {action}", "a version to promote, and none else", "Correct `version`")
     config = settings()
-    asked = Asked(domains.target(domain, horizon, config), version, why.strip(), decided_by, request)
+    asked = Asked(action, domains.target(domain, horizon, config), version, why.strip(), decided_by, request)
     warehouse = Warehouse(config.require_warehouse_dsn())
     with warehouse.transaction() as transaction:
         models.lock_champion(transaction, asked.target)
@@ -103,7 +104,13 @@ def _roll_back(config: Settings, transaction: Transaction, asked: Asked, _: int 
 def _serve(config: Settings, transaction: Transaction, asked: Asked, version: int) -> None:
     _refuse_what_cannot_serve(config, transaction, asked.target, version)
     decided = models.record_by_hand(
-        transaction, asked.target, version, decided_by=asked.decided_by, why=asked.why, request=asked.request
+        transaction,
+        asked.target,
+        version,
+        action=asked.action,
+        decided_by=asked.decided_by,
+        why=asked.why,
+        request=asked.request,
     )
     promote.take_effect(transaction, Registry(config.require_mlflow_uri()), asked.target, decided)
 

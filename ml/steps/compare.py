@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from ml.domain import Target
+from ml.domain import SCHEDULED, Target
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models
 from ml.io.warehouse.connection import Row
@@ -27,7 +27,15 @@ log = logging.getLogger(__name__)
 GATE = "gate"
 
 
-def run(domain: str, as_of: str, known_at: str, snapshot: str, horizon: str, version: str) -> Keys:
+def run(
+    domain: str,
+    as_of: str,
+    known_at: str,
+    snapshot: str,
+    horizon: str,
+    version: str,
+    reason: str = SCHEDULED,  # noqa: ARG001
+) -> Keys:
     """Judge one candidate; returns the night's keys with `horizon` and the `decision_id`.
 
     A pair of candidate and champion is looked at once: asking again gives the same decision and

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ml.domain import Night, Target
+from ml.domain import SCHEDULED, Night, Target
 from ml.errors import NotRecorded, TrainingError
 from ml.estimators.baselines import Momentum
 from ml.estimators.interface import Estimator
@@ -30,7 +30,7 @@ from ml.lifecycle.model import Model, assemble
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.training import Answers, Block, Evidence, alone, ask, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import card, domains, learn
+from ml.steps import card, domains, learn, retrain
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
 from ml.steps.material import Material, Source
@@ -39,6 +39,7 @@ from ml.steps.night import Keys, keys, parse
 log = logging.getLogger(__name__)
 
 OUT_OF_FOLD_TABLE = "out_of_fold.parquet"
+TAGS = ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")
 IMPORTANCE_ROWS = 2_000
 """The latest rows, on which it is told what a model looks at."""
 
@@ -61,13 +62,17 @@ def run(
     horizon: str,
     estimators: list[str] | None = None,
     trials: int | None = None,
+    reason: str = SCHEDULED,
+    requested_by: str | None = None,
 ) -> Keys:
     """Make one candidate of what was learned; returns the night's keys with `horizon` and its `version`.
 
     Estimators that did not learn (failed, ran out of memory) are left out, and the version says so. Asking
-    the same question again (data, target, features, searches) finds the version it gave before.
+    the same question again (data, target, features, searches) finds the version it gave before, with the `reason`
+    and the `requested_by` of that time.
     """
     config = settings()
+    why = retrain.tags(reason, requested_by)
     parts = domains.parts(domain, config)
     target = domains.target(domain, horizon, config)
     night = parse(domain, as_of, known_at)
@@ -85,7 +90,7 @@ def run(
             with scratch() as folder:
                 learned = _read(registry, runs, folder / "studies")
                 registered = registry.register(
-                    _training(config, parts, target, night, snapshot, question, names, learned, folder)
+                    _training(config, parts, target, night, snapshot, question, names, learned, folder, why)
                 )
         models.record_version(warehouse, _version(registry, registered))
         known = models.version_trained_for(warehouse, question)
@@ -144,12 +149,13 @@ def _training(
     names: list[str],
     learned: list[Learned],
     folder: Path,
+    why: Mapping[str, str],
 ) -> Training:
     rows = Source.of(config, parts, snapshot).gather(target)
     made = _candidate(config, parts, target, rows, learned)
     model, recipe = made.model, made.model.recipe
     outer = judged(made.oof, made.beside, target)
-    record = _record(target, night, snapshot, question, model, names, learned, rows.dataset, outer)
+    record = {**_record(target, night, snapshot, question, model, names, learned, rows.dataset, outer), **why}
     files, artifacts = folder / "model", folder / EVIDENCE
     artifacts.mkdir()
     model.save(files)
@@ -172,7 +178,7 @@ def _training(
         lookback=model.lookback,
         params={"recipe": recipe.name, "trials": record["trials"], "seed": config.seed},
         metrics={**record["scores"], **_coverages(model)},
-        tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
+        tags={**why, **{name: str(record[name]) for name in TAGS}},
     )
 
 

@@ -39,7 +39,9 @@ select
     m.code_commit,
     m.run_id as mlflow_run_id,
     m.trained_at,
-    m.left_out
+    m.left_out,
+    m.reason,
+    m.requested_by
 from lifecycle.model_versions m
 left join current_champion c on c.domain = m.domain and c.target = m.target and c.to_version = m.version
 left join judged j on j.domain = m.domain and j.target = m.target and j.candidate_version = m.version;

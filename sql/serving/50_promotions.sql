@@ -22,6 +22,11 @@ select
     d.decided_at,
     p.promoted_at,
     d.evidence #>> '{target,label}' as label,
-    d.evidence #>> '{target,score}' as score
+    d.evidence #>> '{target,score}' as score,
+    a.approved,
+    a.decided_by as approved_by,
+    a.decided_at as approved_at,
+    d.look
 from lifecycle.decisions d
-left join lifecycle.promotions p using (decision_id);
+left join lifecycle.promotions p using (decision_id)
+left join lifecycle.approvals a using (decision_id);
