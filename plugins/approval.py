@@ -36,7 +36,7 @@ class Approval(HITLOperator):
     operator_extra_links = (DecisionLink(),)
 
     def __init__(self, *, decided: Any, **kwargs: Any) -> None:
-        super().__init__(subject="", options=[PROMOTE, KEEP], defaults=KEEP, params={"why": WHY}, **kwargs)
+        super().__init__(subject="", options=[PROMOTE, KEEP], defaults=KEEP, **kwargs)
         self.decided = decided
 
     def execute(self, context: Context) -> dict[str, str]:
@@ -73,11 +73,17 @@ class Approval(HITLOperator):
 def approved(decided: Any) -> Any:
     """The keys of a decision behind a task that asks a person, where AFTERBELL_APPROVAL is on; else as they are."""
     config = settings()
-    if not config.approval:
-        return decided
-    doc = f"Asks a person before another recipe replaces a champion; after {config.approval_hours:g} h it stays."
-    timeout = timedelta(hours=config.approval_hours)
-    asked = Approval(
-        task_id="approve", decided=decided, response_timeout=timeout, doc_md=doc, map_index_template=HORIZON_LABEL
+    return asked(decided, timedelta(hours=config.approval_hours)) if config.approval else decided
+
+
+def asked(decided: Any, timeout: timedelta) -> Any:
+    """The keys of a decision once a person has answered, or the time is up."""
+    approval = Approval(
+        task_id="approve",
+        decided=decided,
+        response_timeout=timeout,
+        params={"why": WHY},
+        map_index_template=HORIZON_LABEL,
+        doc_md=f"Asks a person before another recipe replaces a champion. Without an answer in {timeout} it stays.",
     )
-    return asked.output
+    return approval.output
