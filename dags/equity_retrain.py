@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from approval import approved
 from decision_page import linked
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of
-from mapped_horizons import HORIZON_LABEL, show_horizon
+from mapped_horizons import HORIZON_LABEL, each_of, show_horizon
 from night_form import NIGHT_FORM
 from retrain_form import RETRAIN_FORM, asked_by, in_words
 
@@ -117,7 +117,7 @@ def equity_retrain() -> None:
     )
     def announce(results: Any, night: dict[str, str], *, outlet_events: Any) -> list[str]:
         # Nothing at all comes from horizons that failed.
-        changed = [result["horizon"] for result in results or [] if result["promoted"] == "yes"]
+        changed = [result["horizon"] for result in each_of(results) if result["promoted"] == "yes"]
         if not changed:
             raise AirflowSkipException("No champion changed: the published predictions stand.")
         outlet_events[CHAMPION].extra = {"as_of": night["as_of"]}
@@ -125,7 +125,7 @@ def equity_retrain() -> None:
 
     @task(doc_md="One line per horizon. Fails with its horizons, so that a failed training shows on the run.")
     def summary(results: Any) -> list[str]:
-        lines = [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+        lines = [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in each_of(results)]
         return [in_words(get_current_context()), *lines]
 
     tonight, targets, kinds = night(), horizons(), estimators()

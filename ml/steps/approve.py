@@ -100,7 +100,7 @@ def _test(test: Mapping[str, Any]) -> str:
         return "No test was made."
     said = ("mean", "std_error", "statistic", "critical", "p_value", "level", "dof", "n_dates")
     names = [name for name in said if test.get(name) is not None]
-    return _table(["test", ""], [[name.replace("_", " "), _number(test[name])] for name in names])
+    return _table([name.replace("_", " ") for name in names], [[_number(test[name]) for name in names]])
 
 
 def _side_by_side(evidence: Mapping[str, Any]) -> str:

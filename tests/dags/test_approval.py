@@ -47,6 +47,7 @@ def stack() -> Iterator[Plan]:
         try:
             plan = lifecycle.up(home)
             seed(plan)
+            assert wait_until(lambda: client(plan).has_dag("toy_impatient"), 120)
             yield plan
         finally:
             lifecycle.stop(home)
@@ -82,7 +83,6 @@ def client(plan: Plan, user: str = "admin") -> Airflow:
 def waiting(stack: Plan) -> Run:
     """A run that asks about all four, until it waits for three answers."""
     airflow = client(stack)
-    assert wait_until(lambda: airflow.has_dag("toy_decisions"), 120)
     decisions = [{"horizon": name, "decision_id": str(place + 11)} for name, place in PLACES.items()]
     run = airflow.trigger("toy_decisions", {"decisions": decisions})
     assert wait_until(lambda: states(airflow, run, "each.approve").count("awaiting_input") == 3, 180), airflow.tasks(
@@ -94,6 +94,10 @@ def waiting(stack: Plan) -> Run:
 def states(airflow: Airflow, run: Run, task: str) -> list[str]:
     found = [each for each in airflow.tasks(run) if each["task_id"] == task]
     return [str(each["state"]) for each in sorted(found, key=lambda each: each["map_index"])]
+
+
+def all_states(airflow: Airflow, run: Run) -> list[tuple[str, int, str]]:
+    return [(each["task_id"], each["map_index"], each["state"]) for each in airflow.tasks(run)]
 
 
 def place_of(run: Run, task: str, place: int) -> str:
@@ -162,9 +166,9 @@ def test_answers_are_carried_out_and_kept(stack: Plan, waiting: Run) -> None:
     answer(airflow, waiting, "60d", "Promote")
     with pytest.raises(StackError, match="answer 409"):
         answer(airflow, waiting, "5d", "Promote")
-    assert wait_until(lambda: airflow.state(waiting) in ("success", "failed"), 120), airflow.tasks(waiting)
+    assert wait_until(lambda: airflow.state(waiting) in ("success", "failed"), 120), all_states(airflow, waiting)
     summed = airflow._ask("GET", f"{place_of(waiting, 'summary', 0).rsplit('/', 1)[0]}/xcomEntries/return_value")
-    lines = dict(line.split(": ", 1) for line in eval(summed["value"]) if line)
+    lines = dict(line.split(": ", 1) for line in summed["value"])
     assert lines["1d"] == "promote version 2: superior"
     assert lines["5d"] == "keep version 2: refused by admin (too bold); superior"
     assert lines["20d"] == "promote version 2: superior"
@@ -184,13 +188,13 @@ def test_answers_are_carried_out_and_kept(stack: Plan, waiting: Run) -> None:
     )
 
 
-def test_without_an_answer_in_time_the_champion_stays(stack: Plan, waiting: Run) -> None:
+def test_without_an_answer_in_time_the_champion_stays(stack: Plan) -> None:
     airflow = client(stack)
     with closing(psycopg2.connect(stack.warehouse_dsn)) as connection, connection:
         decision = {"decision_id": 20, "target": "5d", "candidate_version": 3, "champion_version": 1}
         insert(connection, "lifecycle.decisions", {**decision, "door": "replace", "reason": "superior"})
     run = airflow.trigger("toy_impatient", {"decisions": [LATE | {"horizon": "5d"}]})
-    assert wait_until(lambda: airflow.state(run) in ("success", "failed"), 180), airflow.tasks(run)
+    assert wait_until(lambda: airflow.state(run) in ("success", "failed"), 180), all_states(airflow, run)
     assert airflow.state(run) == "success"
     assert champions(stack)["5d"] == 1
     (row,) = told(stack, "select approved, approved_by from serving.promotions where decision_id = 20")

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
+from house_rules import CHAMPION
 from ml.domain import REASONS
 from ml.settings import REPOSITORY, settings
 from retrain_form import asked_by, in_words
@@ -63,3 +65,15 @@ def test_data_ask_for_a_run_by_schedule_and_people_by_name(
     context = {"dag_run": run, "params": {"reason": "drift_detected"}}
     assert tuple(asked_by(context).values()) == asked
     assert in_words(context) == words
+
+
+def test_of_a_single_horizon_the_results_come_by_themselves() -> None:
+    """As Airflow gives what one instance of a mapped group returned, whether one was asked for or the others failed."""
+    dag = read()
+    result = {"horizon": "5d", "promoted": "yes", "verdict": "promote", "version": "2", "reason": "superior"}
+    events = {CHAMPION: SimpleNamespace(extra={})}
+    announce = dag.get_task("announce").python_callable
+    assert announce(result, {"as_of": "a night"}, outlet_events=events) == ["5d"]
+    assert announce([result, {**result, "promoted": "no"}], {"as_of": "a night"}, outlet_events=events) == ["5d"]
+    with pytest.raises(AirflowSkipException, match="No champion changed"):
+        announce(None, {"as_of": "a night"}, outlet_events=events)

@@ -10,7 +10,7 @@ from airflow.sdk import Param, dag, task, task_group
 from approval import approved, asked
 from decision_page import linked
 from house_rules import DEFAULT_ARGS, final_errors
-from mapped_horizons import HORIZON_LABEL, show_horizon
+from mapped_horizons import HORIZON_LABEL, each_of, show_horizon
 
 FORM = {"decisions": Param([], type="array", title="Decisions")}
 
@@ -42,7 +42,7 @@ def carried_out(impatient: bool) -> None:
 
     @task
     def summary(results: Any) -> list[str]:
-        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in results]
+        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in each_of(results)]
 
     summary(each.expand(decision=given()))
 
