@@ -28,11 +28,11 @@ function legend({ band, margin, coverage }) {
   return make("p", { class: "legend small muted" }, entries);
 }
 
-// All of the band and what belongs to it of the mean; single dates may lie far outside and are left out of the picture.
+// All of the band and what belongs to it of the mean. Single dates lie far outside and are drawn on the edge.
 function heights({ mean, band, margin }) {
   const seen = [...mean.slice(band.place[0] ?? 0), ...band.lower, ...band.upper, 0, ...(margin ? [-margin] : [])];
   const [low, high] = [Math.min(...seen), Math.max(...seen)];
-  const room = 0.6 * ((high - low) || 1);
+  const room = 0.8 * ((high - low) || 1);
   return [low - room, high + room];
 }
 
@@ -55,8 +55,9 @@ function paint(given, unit, width, height, readout) {
       + "Arrow keys move through the dates.",
   }, [
     ...scale(low, high, y, width), ...years(given.dates, x, floor),
-    ...given.d.flatMap((value, i) => (inside(value)
-      ? [draw("circle", { class: "past", cx: x(i), cy: y(value), r: 1.8 })] : [])),
+    ...given.d.map((value, i) => draw("circle", {
+      class: inside(value) ? "past" : "past beyond", cx: x(i), cy: y(Math.max(low, Math.min(high, value))), r: 1.8,
+    })),
     ...(place.length ? [draw("path", { class: "fan", d: `${line([...edge(upper), ...edge(lower).reverse()])}Z` })] : []),
     across("zero", 0), ...(given.margin ? [across("margin", -given.margin)] : []),
     draw("path", { class: "mean", d: line(steady.map(([value, i]) => [x(i), y(value)])) }),

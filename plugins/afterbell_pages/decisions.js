@@ -140,7 +140,8 @@ function showOne(d) {
   $("one").hidden = false;
   if (d.course === null) return;
   const unit = UNITS[d.score] ?? d.score ?? "score";
-  $("how").textContent = `Each point is one date: by how much the candidate was better (${unit}); above 0 speaks for it. `
+  $("how").textContent = `Each point is one date: by how much the candidate was better (${unit}); above 0 speaks for it; `
+    + "a point on the edge lies beyond it. "
     + `The line is the mean of all dates so far, the area where it lies with ${100 * d.course.coverage} % confidence. `
     + "The candidate is convincing when the whole area stays clear of 0"
     + (d.course.margin ? "; to refresh the champion it need only stay above the margin." : ".");

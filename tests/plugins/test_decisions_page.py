@@ -134,7 +134,7 @@ def check_decision(frame: Frame) -> None:
     expect(chart.locator("path.mean")).to_have_count(1)
     expect(chart.locator("path.fan")).to_have_count(1)
     expect(chart.locator("line.zero")).to_have_count(1)
-    assert chart.locator("circle.past").count() > 250
+    expect(chart.locator("circle.past")).to_have_count(504)
     readout = frame.locator("#course .readout")
     expect(readout).to_contain_text("mean of 504 dates")
     expect(readout).to_contain_text("with 95 % between")
