@@ -104,7 +104,7 @@ function follow(svg, given, unit, x, floor, readout) {
     rule.setAttribute("x1", x(at));
     rule.setAttribute("x2", x(at));
     readout.replaceChildren(make("b", {}, longDate(given.dates[at])), `: ${small(given.d[at])} ${unit} that day; `,
-      `mean of ${at + 1} dates ${small(given.mean[at])}`, within(given, at));
+      `mean of ${at ? `${at + 1} dates` : "one date"} ${small(given.mean[at])}`, within(given, at));
   };
   const nearest = (event) => {
     const box = svg.getBoundingClientRect();

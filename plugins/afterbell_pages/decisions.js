@@ -143,8 +143,8 @@ function showOne(d) {
   $("how").textContent = `Each point is one date: by how much the candidate was better (${unit}); above 0 speaks for it; `
     + "a point on the edge lies beyond it. "
     + `The line is the mean of all dates so far, the area where it lies with ${100 * d.course.coverage} % confidence. `
-    + "The candidate is convincing when the whole area stays clear of 0"
-    + (d.course.margin ? "; to refresh the champion it need only stay above the margin." : ".");
+    + (d.course.margin ? "To refresh the champion it need only stay above the margin."
+      : "An area clear of 0 speaks for the candidate; the gate asks for more, as the test below says.");
   course($("course"), d.course, unit);
 }
 

@@ -95,7 +95,7 @@ def test_a_decision_can_be_judged_in_airflow_at_both_widths(decided: Served, tmp
             check_decision(frame)
             check_width(page, frame, TABLES)
             page.screenshot(path=folder / f"decision-{name}.png")
-            frame.locator("#scores-title").scroll_into_view_if_needed()
+            frame.locator("#cards").evaluate("element => element.scrollIntoView()")
             page.screenshot(path=folder / f"decision-more-{name}.png")
         assert troubles == []
 
