@@ -38,7 +38,7 @@ def run(decision_id: str) -> Keys:
                 else:
                     verdict, reason = "keep", f"{_in_words(frozen)}; {reason}"
             except Superseded as error:  # before anything was written
-                verdict, reason = "keep", f"superseded: {error}"
+                verdict, reason = "keep", f"superseded by {error.found}, nothing was changed; {reason}"
     log.info("%s: %s version %s, %s", target.model_name, verdict, decided["candidate_version"], reason)
     return {
         "horizon": target.name,

@@ -172,7 +172,9 @@ def test_answers_are_carried_out_and_kept(stack: Plan, waiting: Run) -> None:
     assert lines["1d"] == "promote version 2: superior"
     assert lines["5d"] == "keep version 2: refused by admin (too bold); superior"
     assert lines["20d"] == "promote version 2: superior"
-    assert lines["60d"].startswith("keep version 2: superseded: champion version 3 of equity-60d")
+    assert lines["60d"] == (
+        "keep version 2: superseded by champion version 3 of equity-60d, nothing was changed; superior"
+    )
     assert champions(stack) == {"1d": 2, "5d": 1, "20d": 2, "60d": 1}
     columns = "horizon, approved, approved_by, approved_at is not null, promoted_at is not null"
     assert told(

@@ -91,7 +91,7 @@ def test_who_approves_a_candidate_that_was_superseded_is_told_and_nothing_change
     approve.run(str(REPLACE), True, decided_by="ann")
     done = promote.run(str(REPLACE))
     assert (done["promoted"], done["verdict"]) == ("no", "keep")
-    assert done["reason"].startswith("superseded: Found champion version 5 of equity-1d")
+    assert done["reason"] == "superseded by champion version 5 of equity-1d, nothing was changed; superior"
     assert seen(reader_dsn, "select model_version from serving.models where role = 'champion'") == [(5,)]
     assert seen(reader_dsn, WORD) == [(True, "ann", True)]
 
