@@ -111,9 +111,11 @@ function numbers(d) {
   ].filter(([, value]) => value !== null && value !== undefined);
 }
 
-function sideBySide({ candidate, champion }) {
+// First the score by which the models were judged.
+function sideBySide({ candidate, champion }, judged) {
   const names = new Set([...Object.keys(candidate?.scores ?? {}), ...Object.keys(champion?.scores ?? {})]);
-  return [...names].map((name) => ({ name, candidate: candidate?.scores?.[name], champion: champion?.scores?.[name] }));
+  const order = (name) => (name === judged ? "" : name);
+  return [...names].sort((a, b) => order(a).localeCompare(order(b))).map((name) => ({ name, candidate: candidate?.scores?.[name], champion: champion?.scores?.[name] }));
 }
 
 function showOne(d) {
@@ -122,7 +124,7 @@ function showOne(d) {
   $("words").replaceChildren(words(d));
   $("course-section").hidden = d.course === null;
   $("no-course").hidden = d.course !== null;
-  const scores = sideBySide(d.evidence);
+  const scores = sideBySide(d.evidence, d.score);
   fillBody($("scores"), SCORES, scores);
   $("no-scores").hidden = scores.length > 0;
   const found = numbers(d);

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,15 @@ def seed(plan: Plan) -> None:
                 row = {"target": horizon, "version": version, "training_key": key}
                 insert(connection, "lifecycle.model_versions", row)
             client.set_registered_model_alias(f"equity-{horizon}", "champion", "1")
-            first, second = {"decision_id": place + 1, "candidate_version": 1}, {"decision_id": place + 11}
-            second |= {"candidate_version": 2, "champion_version": 1, "reason": "superior"}
-            second |= {"door": "refresh" if horizon == "20d" else "replace"}
+            first = {"decision_id": place + 1, "candidate_version": 1}
+            door = "refresh" if horizon == "20d" else "replace"
+            second = {"decision_id": place + 11, "candidate_version": 2, "champion_version": 1, "door": door}
             told = evidence(Target("equity", horizon, sessions))
             insert(connection, "lifecycle.decisions", {"target": horizon, **first})
             insert(connection, "lifecycle.promotions", {"target": horizon, "to_version": 1, "decision_id": place + 1})
-            insert(connection, "lifecycle.decisions", {"target": horizon, **second, "evidence": told})
+            insert(
+                connection, "lifecycle.decisions", {"target": horizon, **second, "reason": "superior", "evidence": told}
+            )
 
 
 def client(plan: Plan, user: str = "admin") -> Airflow:
@@ -100,8 +103,13 @@ def all_states(airflow: Airflow, run: Run) -> list[tuple[str, int, str]]:
     return [(each["task_id"], each["map_index"], each["state"]) for each in airflow.tasks(run)]
 
 
-def place_of(run: Run, task: str, place: int) -> str:
-    return f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task}/{place}"
+def has_ended(airflow: Airflow, run: Run, task: str, place: int) -> bool:
+    return states(airflow, run, task)[place] == "success"
+
+
+def place_of(run: Run, task: str, place: int | None = None) -> str:
+    instances = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task}"
+    return instances if place is None else f"{instances}/{place}"
 
 
 def answer(airflow: Airflow, run: Run, horizon: str, option: str, why: str = "") -> Any:
@@ -146,10 +154,9 @@ def test_the_question_shows_the_plot_and_the_way_to_the_page(stack: Plan, waitin
 def test_the_task_of_a_decision_leads_to_its_page(stack: Plan, waiting: Run) -> None:
     airflow = client(stack)
     for task, place, decision in (("each.compare", 0, 11), ("each.promote", PLACES["20d"], 13)):
-        assert wait_until(lambda task=task, place=place: states(airflow, waiting, task)[place] == "success", 60)
-        found = airflow._ask(
-            "GET", f"{place_of(waiting, task, 0).rsplit('/', 1)[0]}/links", params={"map_index": place}
-        )
+        ended = partial(has_ended, airflow, waiting, task, place)
+        assert wait_until(ended, 60), all_states(airflow, waiting)
+        found = airflow._ask("GET", f"{place_of(waiting, task)}/links", params={"map_index": place})
         assert found["extra_links"]["Decision"] == f"{stack.airflow_url}/afterbell/decisions/?id={decision}"
 
 
@@ -167,7 +174,7 @@ def test_answers_are_carried_out_and_kept(stack: Plan, waiting: Run) -> None:
     with pytest.raises(StackError, match="answer 409"):
         answer(airflow, waiting, "5d", "Promote")
     assert wait_until(lambda: airflow.state(waiting) in ("success", "failed"), 120), all_states(airflow, waiting)
-    summed = airflow._ask("GET", f"{place_of(waiting, 'summary', 0).rsplit('/', 1)[0]}/xcomEntries/return_value")
+    summed = airflow._ask("GET", f"{place_of(waiting, 'summary')}/xcomEntries/return_value")
     lines = dict(line.split(": ", 1) for line in summed["value"])
     assert lines["1d"] == "promote version 2: superior"
     assert lines["5d"] == "keep version 2: refused by admin (too bold); superior"
