@@ -19,9 +19,10 @@ from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from house_rules import CHAMPION, DEFAULT_ARGS, DOMAIN, FEATURES, TRAINING_POOL, final_errors, nights_of, show
+from mapped_horizons import results
 from night_form import NIGHT_FORM
-from retrain_form import RETRAIN_FORM
-from retrain_horizon import per_horizon, results
+from retrain_form import RETRAIN_FORM, asked_by, in_words
+from retrain_horizon import per_horizon
 
 
 @dag(
@@ -40,34 +41,33 @@ def equity_retrain() -> None:
 
             return labels.run(**features.run(**nights_of(get_current_context())[-1]))
 
-    @task(doc_md="The horizons of this run: those of the form or of the settings.")
-    def horizons(params: dict[str, Any] | None = None) -> list[str]:
+    @task(doc_md="The horizons of this run: those of the form or of the settings. Who asked for it is written down.")
+    def horizons(params: Any = None, dag_run: Any = None) -> list[str]:
         with final_errors():
-            from ml.steps import domains
+            from ml.steps import retrain
 
-            return domains.horizons(DOMAIN, (params or {}).get("horizons"))
+            asked = asked_by(get_current_context())
+            return retrain.begin(DOMAIN, params["horizons"], **asked, request=f"{dag_run.dag_id}/{dag_run.run_id}")
 
     @task(doc_md="The estimators of this run: those of the form or of the settings.")
-    def estimators(params: dict[str, Any] | None = None) -> list[str]:
+    def estimators(params: Any = None) -> list[str]:
         with final_errors():
             from ml.steps import domains
 
-            return domains.estimators((params or {}).get("estimators"))
+            return domains.estimators(params["estimators"])
 
     @task(
         pool=TRAINING_POOL,
         map_index_template="{{ estimator_shown }}",
         doc_md="One estimator, all horizons: Optuna on inner folds, answers on every fold, the fit that may serve.",
     )
-    def learn(
-        estimator: str, night: dict[str, str], horizons: list[str], params: dict[str, Any] | None = None
-    ) -> dict[str, str]:
+    def learn(estimator: str, night: dict[str, str], horizons: list[str], params: Any = None) -> dict[str, str]:
         show(estimator_shown=estimator)
         with final_errors():
             from ml.steps import learn
 
-            trials = (params or {}).get("trials")
-            return learn.run(**night, estimator=estimator, horizons=horizons, trials=trials)
+            asked = {"trials": params["trials"], **asked_by(get_current_context())}
+            return learn.run(**night, estimator=estimator, horizons=horizons, **asked)
 
     @task(doc_md="How versions in shadow did beside the champion on the nights whose outcomes are known by now.")
     def shadow_scores(night: dict[str, str]) -> dict[str, str]:
@@ -98,7 +98,8 @@ def equity_retrain() -> None:
     )
     def summary(refreshed: Any, decided: Any) -> list[str]:
         told = results(refreshed, decided)
-        return [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in told]
+        lines = [f"{r['horizon']}: {r['verdict']} version {r['version']}: {r['reason']}" for r in told]
+        return [in_words(get_current_context()), *lines]
 
     tonight, targets, kinds = night(), horizons(), estimators()
     made = learn.partial(night=tonight, horizons=targets).expand(estimator=kinds)

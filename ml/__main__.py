@@ -40,6 +40,11 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
     ("--version", {"type": int, "help": "which one is to serve; only to promote"}),
     ("--why", {"required": True, "help": "what you know, for whoever asks later"}),
 ]
+APPROVE: list[tuple[str, dict[str, Any]]] = [
+    ("decision_id", {}),
+    ("answer", {"choices": ["promote", "keep"]}),
+    ("--why", {"default": "", "help": "for whoever asks later"}),
+]
 EXPORT: list[tuple[str, dict[str, Any]]] = [
     ("--symbols", {"default": "", "help": "separated by commas; default: all"}),
     ("--start", {"help": "first session; default: the first of all"}),
@@ -103,6 +108,13 @@ def compare(a: argparse.Namespace) -> Any:
     from ml.steps import compare, features, labels
 
     return compare.run(**labels.run(**features.run(**_night(a))), horizon=a.horizon, version=a.version)
+
+
+def approve(a: argparse.Namespace) -> Any:
+    """Answer a decision that waits for a person (AFTERBELL_APPROVAL). Run `promote` afterwards."""
+    from ml.steps import approve
+
+    return approve.run(a.decision_id, a.answer == "promote", a.why)
 
 
 def promote(a: argparse.Namespace) -> Any:
@@ -292,6 +304,7 @@ def parser() -> argparse.ArgumentParser:
         (learn, "let one estimator search and fit", [*one_night, estimator, horizons, trials, worker]),
         (train, "one candidate of what was learned", [*one_night, horizon, estimators, trials]),
         (compare, "judge a candidate against the champion", [*one_night, horizon, ("--version", {"required": True})]),
+        (approve, "answer a decision that waits for a person", APPROVE),
         (promote, "carry a decision out", [("decision_id", {})]),
         (refresh, "fit the champion's recipe anew when it is due", [*one_night, horizon]),
         (predict, "publish the night's predictions", one_night),

@@ -12,6 +12,10 @@ from typing import Literal
 
 Label = Literal["return", "scaled", "barrier"]
 Score = Literal["log_loss", "brier", "rank_ic"]
+SCHEDULED: Literal["scheduled"] = "scheduled"
+MANUAL: Literal["manual"] = "manual"
+REASONS = (SCHEDULED, "drift_detected", "performance_degradation", MANUAL)
+"""Why models are trained again."""
 
 
 @dataclass(frozen=True)

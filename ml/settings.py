@@ -105,11 +105,14 @@ class Settings(BaseSettings):
     most_night_seconds: float = Field(default=60, gt=0)
     refresh_sessions: int = Field(default=21, ge=0)
     canary_share: float = Field(default=0, ge=0, le=1)
+    approval: bool = False
+    approval_hours: float = Field(default=24, gt=0)
 
     # outside systems
     warehouse_dsn: SecretStr | None = None
     reader_dsn: SecretStr | None = None
     mlflow_uri: str | None = None
+    mlflow_pages: str | None = None
     store: str | None = None
 
     # the embedded stack; port 0 means a free one, chosen on the first start and kept

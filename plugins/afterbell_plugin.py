@@ -1,4 +1,4 @@
-"""What Afterbell teaches Airflow: the session timetable, and the pages of predictions, data quality and exports.
+"""What Afterbell teaches Airflow: the session timetable, and pages of predictions, data, decisions and exports.
 
 All four services load this module, so it imports nothing heavy: the pages' application is imported
 by the first request, which only the api-server gets.
@@ -51,6 +51,15 @@ class AfterbellPlugin(AirflowPlugin):
             "nav_top_level": True,
             "icon": f"{PREFIX}/icon-quality.svg",
             "icon_dark_mode": f"{PREFIX}/icon-quality.svg",
+        },
+        {
+            "name": "Decisions",
+            "href": f"{PREFIX}/decisions/",
+            "destination": "nav",
+            "url_route": "decisions",
+            "nav_top_level": True,
+            "icon": f"{PREFIX}/icon-decisions.svg",
+            "icon_dark_mode": f"{PREFIX}/icon-decisions.svg",
         },
         {
             "name": "Exports",

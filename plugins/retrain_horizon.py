@@ -8,9 +8,11 @@ from airflow.sdk import get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from alerts import overdue
+from approval import approved
+from decision_page import linked
 from house_rules import DOMAIN, TRAINING_POOL, final_errors
-
-HORIZON_LABEL = "{{ horizon_shown }}"
+from mapped_horizons import HORIZON_LABEL, show_horizon
+from retrain_form import asked_by
 
 
 def per_horizon(night: Any, estimators: Any, horizons: Any) -> tuple[Any, Any]:
@@ -20,27 +22,16 @@ def per_horizon(night: Any, estimators: Any, horizons: Any) -> tuple[Any, Any]:
     return refreshed, decided
 
 
-def results(*found: Any) -> list[dict[str, str]]:
-    """What the tasks of all horizons returned. Nothing comes from those that failed or were skipped, and where only one
-    returned something, Airflow gives that instead of a list."""
-    return [each for some in found for each in ([some] if isinstance(some, dict) else some or [])]
-
-
 @task_group(group_id="per_horizon")
 def _per_horizon(horizon: str, night: dict[str, str], estimators: list[str]) -> Any:
     newer: Any = refresh(horizon, night)
-    judged: Any = compare.override(task_id="compare_refresh")(newer)
-    refreshed: Any = promote.override(task_id="promote_refresh")(judged)
+    judged: Any = linked(compare.override(task_id="compare_refresh")(newer))
+    refreshed: Any = linked(promote.override(task_id="promote_refresh")(judged))
     aged: Any = freshness(horizon)
     refreshed >> aged
     candidate: Any = train(aged, night, estimators)
-    decided: Any = compare(candidate)
-    return refreshed, promote(decided)
-
-
-def _show(horizon: str) -> None:
-    """Name a mapped task by its horizon in the UI; the arguments of a mapped group are no template variables."""
-    get_current_context()["horizon_shown"] = horizon  # type: ignore[typeddict-unknown-key]
+    decided: Any = linked(compare(candidate))
+    return refreshed, linked(promote(approved(decided)))
 
 
 @task(
@@ -49,7 +40,7 @@ def _show(horizon: str) -> None:
     doc_md="The champion's own recipe on newer rows, a version in MLflow; skipped when it is not due.",
 )
 def refresh(horizon: str, night: dict[str, str]) -> dict[str, str]:
-    _show(horizon)
+    show_horizon(horizon)
     with final_errors():
         from ml.steps import refresh
 
@@ -65,7 +56,7 @@ def refresh(horizon: str, night: dict[str, str]) -> dict[str, str]:
     doc_md="Waits for the refresh, whatever came of it. An alert when the champion is older than twice its limit.",
 )
 def freshness(horizon: str) -> str:
-    _show(horizon)
+    show_horizon(horizon)
     with final_errors():
         from ml.steps import freshness
 
@@ -78,15 +69,13 @@ def freshness(horizon: str) -> str:
     map_index_template=HORIZON_LABEL,
     doc_md="One model of what the estimators learned, without those that failed; a version in MLflow.",
 )
-def train(
-    horizon: str, night: dict[str, str], estimators: list[str], params: dict[str, Any] | None = None
-) -> dict[str, str]:
-    _show(horizon)
+def train(horizon: str, night: dict[str, str], estimators: list[str], params: Any = None) -> dict[str, str]:
+    show_horizon(horizon)
     with final_errors():
         from ml.steps import train
 
-        trials = (params or {}).get("trials")
-        return train.run(**night, horizon=horizon, estimators=estimators, trials=trials)
+        why: Any = asked_by(get_current_context())
+        return train.run(**night, horizon=horizon, estimators=estimators, trials=params["trials"], **why)
 
 
 @task(
@@ -95,16 +84,16 @@ def train(
     doc_md="Candidate and champion recipes on the same outer dates; the decision is stored whole.",
 )
 def compare(candidate: dict[str, str]) -> dict[str, str]:
-    _show(candidate["horizon"])
+    show_horizon(candidate["horizon"])
     with final_errors():
         from ml.steps import compare
 
-        return compare.run(**candidate)
+        return compare.run(**candidate, reason=str(asked_by(get_current_context())["reason"]))
 
 
 @task(map_index_template=HORIZON_LABEL, doc_md="Make the candidate the champion if the decision says so.")
 def promote(decided: dict[str, str]) -> dict[str, str]:
-    _show(decided["horizon"])
+    show_horizon(decided["horizon"])
     with final_errors():
         from ml.steps import promote
 

@@ -68,7 +68,7 @@ def test_the_page_lists_every_column_of_every_view(reader: Connection) -> None:
 
 
 def test_the_page_has_its_queries() -> None:
-    assert sorted(map(int, QUERIES)) == list(range(1, 20))
+    assert sorted(map(int, QUERIES)) == list(range(1, 21))
     assert len(re.findall("```sql", PAGE)) == len(QUERIES)
 
 
@@ -240,3 +240,16 @@ def test_features_stand_side_by_side(reader: Connection) -> None:
 def test_the_reasons_of_a_call_are_told(reader: Connection) -> None:
     told = [row for row in answer(reader, QUERIES["19"]) if row["horizon"] == "5d"]
     assert only(told, "factor", "words") == [("key", "RSI: pushes up"), ("risk", "vol: pushes down")]
+
+
+def test_query_20_tells_what_people_did_and_nothing_that_the_gate_or_the_clock_did(reader: Connection) -> None:
+    rows = answer(reader, QUERIES["20"])
+    assert rows == sorted(rows, key=lambda row: row["happened_at"], reverse=True)
+    columns = ("who", "what", "target", "why", "decision_id")
+    assert sorted(only(rows, *columns), key=str) == [
+        ("ann", "freeze", "20d", "while the data are looked at", None),
+        ("ann", "reject row", "AAPL 2024-04-20", "a Saturday", None),
+        ("ann", "retrain", "1d, 5d", "drift_detected", None),
+        ("ann", "roll_back", "1d version 1", "too bold", 5),
+        ("bob", "approve", "5d version 2", "it is winter", 4),
+    ]

@@ -26,6 +26,7 @@ SESSIONS_SHOWN = 250
 RUNS_SHOWN = 100
 QUARANTINE_SHOWN = 500
 DAYS_COUNTED = 90
+DECISIONS_SHOWN = 200
 
 
 def latest_predictions(symbol: str | None = None, horizon: str | None = None) -> list[Row]:
@@ -66,6 +67,21 @@ def actions(symbol: str, sessions: int = SESSIONS_SHOWN) -> list[Row]:
 def prediction_series(symbol: str, horizon: str, nights: int = SESSIONS_SHOWN) -> list[Row]:
     """The last word of each of the last `nights` on a symbol, oldest first; `adjusted_*` prices fit `price_series`."""
     return _rows("serving_prediction_series", {"symbol": symbol, "horizon": horizon, "nights": nights})
+
+
+def decisions(horizon: str | None = None, verdict: str | None = None, rows: int = DECISIONS_SHOWN) -> list[Row]:
+    """What was decided about champions, newest first, without the evidence; `total` counts those not shown too."""
+    return _rows("serving_decisions", {"horizon": horizon, "verdict": verdict, "rows": rows})
+
+
+def horizons_decided() -> list[Row]:
+    """The `horizon`s about which something was decided, shortest first."""
+    return _rows("serving_horizons_decided", {})
+
+
+def decision(decision_id: int) -> Row | None:
+    """One decision with its `evidence`, and the rows of its `candidate` and `champion` in `serving.models`."""
+    return next(iter(_rows("serving_decision", {"decision_id": decision_id})), None)
 
 
 def ingest_run(ingest_id: int | None = None, attempt: str | None = None) -> Row | None:

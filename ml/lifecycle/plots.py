@@ -81,6 +81,37 @@ def search_history(trials: pd.DataFrame) -> Figure:
     return figure
 
 
+def running_mean(course: Mapping[str, Any], score: str | None) -> Figure:
+    """The differences by date as faint points, their running mean, and the band about it.
+
+    course: dates, d, mean, and band (place, lower, upper), as `ml.steps.decisions` makes them.
+    """
+    figure = Figure(figsize=(8, 4))
+    axes = figure.subplots()
+    dates, mean, band = pd.to_datetime(course["dates"], utc=True), np.array(course["mean"]), course["band"]
+    low, high = _seen(mean, band)
+    axes.plot(dates, np.clip(course["d"], low, high), ".", color=FAINT, markersize=3, label="one date (or beyond)")
+    if band["place"]:
+        where = dates[band["place"]]
+        axes.fill_between(where, band["lower"], band["upper"], color=INK, alpha=0.18, linewidth=0)
+    axes.plot(dates, mean, color=INK, label=f"mean so far, with {course['coverage']:.0%} band")
+    axes.axhline(0, color=STRONG, linewidth=1)
+    if course["margin"]:
+        axes.axhline(-course["margin"], color=STRONG, linewidth=1, linestyle=":", label="margin")
+    axes.set_ylim(low, high)
+    axes.set_ylabel(f"candidate better by ({score or 'score'})")
+    axes.legend(frameon=False, loc="best")
+    return figure
+
+
+def _seen(mean: Any, band: Mapping[str, Any]) -> tuple[float, float]:
+    """The heights to show: all of the band, and of the mean what belongs to it. Single dates lie far outside."""
+    first = band["place"][0] if band["place"] else 0
+    values = np.concatenate([[0.0], mean[first:], band["lower"], band["upper"]])
+    room = 0.8 * (float(np.ptp(values)) or 1.0)
+    return float(values.min()) - room, float(values.max()) + room
+
+
 def _points(axes: Axes, trials: pd.DataFrame, color: str, label: str) -> None:
     if len(trials):
         axes.plot(trials["number"] + 1, trials["value"], "o", color=color, label=label)

@@ -27,6 +27,7 @@ SHELL = "shell"
 class Asked:
     """What a person wants of a target. version: which one is to serve, where that is the question."""
 
+    action: str
     target: Target
     version: int | None
     why: str
@@ -56,7 +57,7 @@ def run(
         found = f"version {version}" if version is not None else "no version"
         raise SettingsError(f"{found} to {action}", "a version to promote, and none else", "Correct `version`")
     config = settings()
-    asked = Asked(domains.target(domain, horizon, config), version, why.strip(), decided_by, request)
+    asked = Asked(action, domains.target(domain, horizon, config), version, why.strip(), decided_by, request)
     warehouse = Warehouse(config.require_warehouse_dsn())
     with warehouse.transaction() as transaction:
         models.lock_champion(transaction, asked.target)
@@ -105,7 +106,13 @@ def _serve(config: Settings, transaction: Transaction, asked: Asked, version: in
     registry = Registry(config.require_mlflow_uri())
     registry.require(asked.target.model_name, version)
     decided = models.record_by_hand(
-        transaction, asked.target, version, decided_by=asked.decided_by, why=asked.why, request=asked.request
+        transaction,
+        asked.target,
+        version,
+        action=asked.action,
+        decided_by=asked.decided_by,
+        why=asked.why,
+        request=asked.request,
     )
     promote.take_effect(transaction, registry, asked.target, decided)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,23 @@ from ml.steps.material import Material, Source
 log = logging.getLogger(__name__)
 
 OUT_OF_FOLD_TABLE = "out_of_fold.parquet"
+TAGS = ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")
 IMPORTANCE_ROWS = 2_000
 """The latest rows, on which it is told what a model looks at."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a training answers. key: a digest of all that decides the answer; asked again, it finds the same version."""
+    """What a training answers. key: a digest of all that decides the answer; asked again, it finds the same version.
+
+    why: the reason, and who asked for it, where that is told (`retrain.tags`).
+    """
 
     target: Target
     night: Night
     snapshot: str
     key: str
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def _training(parts: Parts, question: Question, rows: Material, made: Candidate,
         lookback=model.lookback,
         params={"recipe": recipe.name, "trials": record["trials"], "seed": recipe.seed},
         metrics={**record["scores"], **_coverages(model)},
-        tags={name: str(record[name]) for name in ("snapshot_digest", "feature_set_digest", "code_commit", "as_of")},
+        tags={**question.why, **{name: str(record[name]) for name in TAGS}},
     )
 
 
@@ -163,6 +168,7 @@ def _record(question: Question, made: Candidate, dataset: Dataset, outer: Mappin
         "left_out": made.left_out,
         "importance": model.importance(dataset.panel, dataset.known[-IMPORTANCE_ROWS:]),
         "code_commit": code_commit(),
+        **question.why,
     }
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from ml.domain import Night, Target
+from ml.domain import SCHEDULED, Night, Target
 from ml.errors import RegistryError, TrainingError
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models, shadows
@@ -37,7 +37,6 @@ from ml.steps.night import Keys, keys, parse
 log = logging.getLogger(__name__)
 
 GATE = "gate"
-SCHEDULED = "scheduled"
 MEGABYTE = 1e6
 
 

@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from ml.domain import Night, Target
+from ml.domain import SCHEDULED, Night, Target
 from ml.errors import TrainingError
 from ml.estimators.interface import Params
 from ml.estimators.registry import estimator_class
@@ -31,7 +31,7 @@ from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import FEWEST_COMPLETE, SearchResult, search
 from ml.lifecycle.training import Answers, ask, blocks, fit_serving
 from ml.settings import Settings, settings
-from ml.steps import domains
+from ml.steps import domains, retrain
 from ml.steps.domains import Parts
 from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
@@ -54,13 +54,16 @@ def run(
     horizons: Sequence[str],
     trials: int | None = None,
     worker: int = 0,
+    reason: str = SCHEDULED,
+    requested_by: str | None = None,
 ) -> Keys:
     """Let one estimator learn every horizon; what it learned before from the same question is left as it is.
 
     A horizon that the data cannot carry is left out, and said so in the log; TrainingError when all are. What else goes
-    wrong with one is raised when the others have had their turn.
+    wrong with one is raised when the others have had their turn. reason, requested_by: kept with what is learned now.
     """
     config = settings()
+    why = retrain.tags(reason, requested_by)
     parts = domains.parts(domain, config)
     night = parse(domain, as_of, known_at)
     registry = Registry(config.require_mlflow_uri())
@@ -70,7 +73,9 @@ def run(
     if new:
         source = Source.of(config, parts, snapshot)
         features = source.rows()
-        failed = _one_by_one(new, lambda asked: _learn(config, parts, night, asked, source, features, registry, worker))
+        failed = _one_by_one(
+            new, lambda asked: _learn(config, parts, night, asked, source, features, registry, worker, why)
+        )
         # What trying again may help against is raised first.
         for error in sorted(failed, key=lambda error: isinstance(error, TrainingError)):
             if len(failed) == len(questions) or not isinstance(error, TrainingError):
@@ -143,6 +148,7 @@ def _learn(
     features: Dataset,
     registry: Registry,
     worker: int,
+    why: Mapping[str, str],
 ) -> None:
     target, estimator = asked.target, asked.estimator
     seconds, clock = {}, _Clock()
@@ -176,7 +182,7 @@ def _learn(
         _write(folder, member, answers, found)
         (folder / FITTED).mkdir()
         fitted.save(folder / FITTED)
-        registry.keep_study(_study(folder, key, night, asked, found, seconds))
+        registry.keep_study(_study(folder, key, night, asked, found, seconds, why))
 
 
 class _Clock:
@@ -220,7 +226,15 @@ def _told(found: SearchResult) -> str:
     return f"not told by {complete} complete trials, at least {FEWEST_COMPLETE} and a parameter to search are needed"
 
 
-def _study(folder: Path, key: str, night: Night, asked: Asked, found: SearchResult, seconds: dict[str, float]) -> Study:
+def _study(
+    folder: Path,
+    key: str,
+    night: Night,
+    asked: Asked,
+    found: SearchResult,
+    seconds: dict[str, float],
+    why: Mapping[str, str],
+) -> Study:
     return Study(
         model_name=asked.target.model_name,
         key=key,
@@ -229,6 +243,7 @@ def _study(folder: Path, key: str, night: Night, asked: Asked, found: SearchResu
         params={**found.params, "estimator": asked.estimator, "trials": len(found.trials)},
         metrics={"inner_log_loss": found.best, **{f"seconds_{name}": value for name, value in seconds.items()}},
         tags={
+            **why,
             "snapshot_digest": asked.snapshot,
             "as_of": night.as_of.isoformat(),
             "parameter_importance": _told(found),

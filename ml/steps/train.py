@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ml.domain import Target
+from ml.domain import SCHEDULED, Target
 from ml.errors import TrainingError
 from ml.estimators.interface import Estimator
 from ml.estimators.registry import estimator_class
@@ -22,7 +22,7 @@ from ml.lifecycle.model import assemble
 from ml.lifecycle.recipe import Member
 from ml.lifecycle.training import Answers, blocks, evidence, finished, out_of_fold
 from ml.settings import Settings, settings
-from ml.steps import candidate, domains, learn
+from ml.steps import candidate, domains, learn, retrain
 from ml.steps.candidate import Candidate, Question
 from ml.steps.domains import Parts
 from ml.steps.learn import Asked
@@ -50,13 +50,17 @@ def run(
     horizon: str,
     estimators: list[str] | None = None,
     trials: int | None = None,
+    reason: str = SCHEDULED,
+    requested_by: str | None = None,
 ) -> Keys:
     """Make one candidate of what was learned; returns the night's keys with `horizon` and its `version`.
 
     Estimators that did not learn (failed, ran out of memory) are left out, and the version says so. Asking
-    the same question again (data, target, features, searches) finds the version it gave before.
+    the same question again (data, target, features, searches) finds the version it gave before, with the `reason`
+    and the `requested_by` of that time.
     """
     config = settings()
+    why = retrain.tags(reason, requested_by)
     parts = domains.parts(domain, config)
     target = domains.target(domain, horizon, config)
     night = parse(domain, as_of, known_at)
@@ -66,7 +70,8 @@ def run(
     runs = _runs(
         config, parts, registry, [Asked(target, snapshot, name, trials or config.own_trials) for name in names]
     )
-    question = Question(target, night, snapshot, hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest())
+    key = hashlib.sha256(json.dumps(sorted(runs)).encode()).hexdigest()
+    question = Question(target, night, snapshot, key, why)
 
     def make(rows: Material, folder: Path) -> Candidate:
         return _candidate(config, parts, target, rows, _read(registry, runs, folder), names)

@@ -1,4 +1,4 @@
-"""The pages "Predictions", "Data quality" and "Exports" and the JSON that they read, behind Airflow's log-in.
+"""The pages of predictions, data quality, decisions and exports and the JSON that they read, behind Airflow's log-in.
 
 No logic of its own: it serves what the views give, and the files of exports. The log-in is demanded of
 the whole application, so every file goes through a route (mounted static files would not ask for it),
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from html import escape
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from ml.errors import AfterbellError, WarehouseUnavailable
 from ml.io import exports, serving
 
-FILES = Path(__file__).parent
+FILES = FilePath(__file__).parent
 LOGIN = "/api/v2/auth/login"
 UNAUTHORIZED = (401, 403)
 
@@ -45,6 +45,7 @@ app = FastAPI(
 )
 
 Text = Annotated[str, Query(min_length=1, max_length=100)]
+Number = Annotated[int, Path(ge=1, lt=2**63)]
 RunOfDag = Annotated[str, Query(min_length=1, max_length=501)]
 """DAG/RUN, with up to 250 characters each, as Airflow has them."""
 
@@ -95,6 +96,23 @@ def exports_page() -> FileResponse:
     return FileResponse(FILES / "exports.html", media_type="text/html; charset=utf-8")
 
 
+@app.get("/decisions/")
+def decisions_page() -> FileResponse:
+    """The decisions about champions, and each with its evidence."""
+    return FileResponse(FILES / "decisions.html", media_type="text/html; charset=utf-8")
+
+
+@app.get("/decisions/{decision_id}.png")
+def decision_plot(decision_id: Number) -> Response:
+    """The evidence of one decision as a picture, for where no script runs."""
+    from ml.steps import decisions
+
+    drawn = decisions.plot(decision_id)
+    if drawn is None:
+        raise HTTPException(404, f"No comparison by date in decision {decision_id}")
+    return Response(drawn, media_type="image/png")
+
+
 @app.get("/exports/{name}")
 def export(name: str) -> FileResponse:
     """The file of one export, to be saved; only what is listed is a name."""
@@ -127,11 +145,14 @@ ASSETS = {
     "show.js": "text/javascript; charset=utf-8",
     "table.js": "text/javascript; charset=utf-8",
     "quality.js": "text/javascript; charset=utf-8",
+    "decisions.js": "text/javascript; charset=utf-8",
+    "course.js": "text/javascript; charset=utf-8",
     "exports.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
     "icon-quality.svg": "image/svg+xml",
     "icon-exports.svg": "image/svg+xml",
+    "icon-decisions.svg": "image/svg+xml",
 }
 
 
@@ -200,3 +221,26 @@ def quality_sessions(ingest: int) -> list[dict[str, Any]]:
 def exported() -> list[dict[str, Any]]:
     """What is known of every export, the newest first."""
     return exports.listing()
+
+
+@app.get("/api/decisions")
+def decisions(horizon: Text | None = None, verdict: Text | None = None) -> list[dict[str, Any]]:
+    """What was decided about champions, the newest first, of one horizon or one verdict if asked."""
+    return serving.decisions(horizon, verdict)
+
+
+@app.get("/api/decisions/horizons")
+def horizons_decided() -> list[str]:
+    """The horizons about which something was decided, shortest first."""
+    return [row["horizon"] for row in serving.horizons_decided()]
+
+
+@app.get("/api/decisions/{decision_id}")
+def decision(decision_id: Number) -> dict[str, Any]:
+    """One decision with its evidence and both models."""
+    from ml.steps import decisions
+
+    found = decisions.shown(decision_id)
+    if found is None:
+        raise HTTPException(404, f"No decision {decision_id}")
+    return found

@@ -47,7 +47,9 @@ select
     m.overfitting,
     a.sessions as champion_age_sessions,
     case when c.to_version is not null then coalesce(l.sessions > 0 and a.sessions > 2 * l.sessions, false) end
-        as is_overdue
+        as is_overdue,
+    m.reason,
+    m.requested_by
 from lifecycle.model_versions m
 left join current_champion c on c.domain = m.domain and c.target = m.target and c.to_version = m.version
 left join judged j on j.domain = m.domain and j.target = m.target and j.candidate_version = m.version

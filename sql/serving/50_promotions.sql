@@ -24,6 +24,10 @@ select
     d.evidence #>> '{target,label}' as label,
     d.evidence #>> '{target,score}' as score,
     d.look,
-    d.evidence -> 'vetoes' as vetoes
+    d.evidence -> 'vetoes' as vetoes,
+    a.approved,
+    a.decided_by as approved_by,
+    a.decided_at as approved_at
 from lifecycle.decisions d
-left join lifecycle.promotions p using (decision_id);
+left join lifecycle.promotions p using (decision_id)
+left join lifecycle.approvals a using (decision_id);

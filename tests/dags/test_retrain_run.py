@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from mapped_horizons import results
 from ml.settings import REPOSITORY
-from retrain_horizon import results
 from tests.airflow_environment import PLUGINS
 
 SUCCESS, SKIPPED, FAILED, HELD_UP = "success", "skipped", "failed", "upstream_failed"

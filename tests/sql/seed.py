@@ -109,6 +109,8 @@ DEFAULTS: dict[str, Row] = {
     "lifecycle.promotions": {"domain": "equity"},
     "lifecycle.freezes": {"domain": "equity"},
     "lifecycle.refresh_limits": {"domain": "equity"},
+    "lifecycle.approvals": {"decided_at": at("2024-05-01 22:50")},
+    "lifecycle.retrain_requests": {"domain": "equity", "reason": "drift_detected", "requested_by": "ann"},
     "lifecycle.maintenance": {},
     "lifecycle.publications": {
         "domain": "equity",

@@ -174,6 +174,18 @@ def _models(connection: Connection) -> None:
     )
     held = {"target": "20d", "decided_by": "ann", "why": "while the data are looked at"}
     insert(connection, "lifecycle.freezes", {**held, "is_frozen": True})
+    _people(connection)
+
+
+def _people(connection: Connection) -> None:
+    """Words of people besides the freeze and the review of a row; of one decision nobody said anything in time."""
+    by_hand = {"target": "1d", "candidate_version": 1, "door": "by_hand", "decided_by": "ann", "reason": "too bold"}
+    by_hand |= {"has_skill": True}
+    insert(connection, "lifecycle.decisions", {"decision_id": 5, **by_hand, "evidence": {"action": "roll_back"}})
+    word = {"decision_id": 4, "approved": True, "decided_by": "bob", "note": "it is winter"}
+    nobody = {"decision_id": 2, "approved": False, "decided_by": None, "note": ""}
+    insert(connection, "lifecycle.approvals", word, nobody)
+    insert(connection, "lifecycle.retrain_requests", {"request": "equity_retrain/manual__1", "horizons": "{1d,5d}"})
 
 
 def _features(connection: Connection) -> None:

@@ -54,6 +54,11 @@ def test_a_version_is_promoted_rolled_back_and_each_word_kept(two_versions: Path
         ("by_hand", 2, 1, "bob", "it was not"),
     ]
     assert seen(reader_dsn, "select model_version from serving.models where role = 'champion'") == [(2,)]
+    assert seen(reader_dsn, "select who, what, target from serving.audit_log order by decision_id") == [
+        ("ann", "promote", "1d version 2"),
+        ("shell", "roll_back", "1d version 1"),
+        ("bob", "roll_back", "1d version 2"),
+    ]
 
 
 def test_what_a_person_promotes_has_the_skill_that_the_gate_told(two_versions: Path, reader_dsn: str) -> None:

@@ -72,13 +72,20 @@ def test_an_estimator_that_fails_is_left_out_and_the_decision_says_so(
         raise MemoryError("no room")
 
     monkeypatch.setattr(Linear, "prepare", staticmethod(no_room))
-    learn.run(**known, estimator="xgboost", horizons=["1d"], trials=1, worker=0)
+    why = {"reason": "drift_detected", "requested_by": "ann"}
+    learn.run(**known, estimator="xgboost", horizons=["1d"], trials=1, worker=0, **why)
     with pytest.raises(MemoryError):
         learn.run(**known, estimator="linear", horizons=["1d"], trials=1, worker=0)
-    candidate = train.run(**known, horizon="1d", estimators=None, trials=1)
+    candidate = train.run(**known, horizon="1d", estimators=None, trials=1, **why)
+    assert train.run(**known, horizon="1d", estimators=None, trials=1) == candidate, "found again, and told as it was"
     promote.run(compare(**candidate)["decision_id"])
     predict.run(**known)
-    assert seen(reader_dsn, "select estimator, left_out from serving.models") == [("xgboost", ["linear"])]
+    columns = "estimator, left_out, reason, requested_by"
+    told = ("xgboost", ["linear"], "drift_detected", "ann")
+    assert seen(reader_dsn, f"select {columns} from serving.models") == [told]
+    [(run_id,)] = seen(reader_dsn, "select mlflow_run_id from serving.models")
+    for tags in (last_study("xgboost").data.tags, mlflow.get_run(run_id).data.tags):
+        assert (tags["reason"], tags["requested_by"]) == ("drift_detected", "ann")
     [(reason,)] = seen(reader_dsn, "select reason from serving.promotions")
     assert reason.endswith("the candidate was made without linear, which did not learn")
     assert seen(reader_dsn, "select distinct members from serving.latest_predictions") == [({"xgboost": 1.0},)]

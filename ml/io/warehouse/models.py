@@ -11,7 +11,7 @@ from typing import Any
 from psycopg2.errors import UniqueViolation
 from psycopg2.extras import Json
 
-from ml.domain import Target
+from ml.domain import SCHEDULED, Target
 from ml.errors import NotRecorded, RegistryError, Superseded
 from ml.io.warehouse.connection import Parameters, Row, Transaction, Warehouse
 
@@ -45,6 +45,8 @@ class ModelVersion:
     code_commit: str
     costs: Mapping[str, Any] = field(default_factory=dict)
     overfitting: float | None = None
+    reason: str = SCHEDULED
+    requested_by: str | None = None
 
 
 def record_version(warehouse: Warehouse, version: ModelVersion) -> None:
@@ -184,11 +186,19 @@ def record_decisions(transaction: Transaction, decisions: Sequence[Parameters]) 
 
 
 def record_by_hand(
-    transaction: Transaction, target: Target, candidate: int, *, decided_by: str, why: str, request: str | None
+    transaction: Transaction,
+    target: Target,
+    candidate: int,
+    *,
+    action: str,
+    decided_by: str,
+    why: str,
+    request: str | None,
 ) -> Row:
     """A person's decision that a version shall serve, with the skill that the gate last told of it.
 
-    request: by which `decided_on_request` finds it again. Call inside a transaction that holds `lock_champion`.
+    action: the audit log's word for it. request: by which `decided_on_request` finds it again. Call inside a
+    transaction that holds `lock_champion`.
     """
     serving = champion_in(transaction, target)
     values = {
@@ -197,7 +207,7 @@ def record_by_hand(
         "champion_version": serving["to_version"] if serving else None,
         "reason": why,
         "decided_by": decided_by,
-        "evidence": {"request": request},
+        "evidence": {"request": request, "action": action},
     }
     return transaction.one("decision_by_hand_insert", _jsonb(values))
 

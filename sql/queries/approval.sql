@@ -1,0 +1,1 @@
+select * from lifecycle.approvals where decision_id = %(decision_id)s;
