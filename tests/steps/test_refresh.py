@@ -75,10 +75,11 @@ def test_what_was_refused_is_tried_again_after_as_many_sessions(
     aged: dict[str, str], warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    newer = refresh.run(**keys("2014-08-15"), horizon="1d")
+    then = keys("2014-08-15")
+    newer = refresh.run(**then, horizon="1d")
     decision_id = compare.run(**newer)["decision_id"]
     tell(warehouse_dsn, f"update lifecycle.decisions set verdict = 'keep' where decision_id = {decision_id}")
-    assert refresh.run(**keys("2014-08-15"), horizon="1d") == newer, "it was asked before"
+    assert refresh.run(**then, horizon="1d") == newer, "it was asked before"
     assert "version" not in refresh.run(**aged, horizon="1d")
     assert "a newer fit of it was judged 10 sessions ago; the next one is due 21 sessions after that" in caplog.text
     setting(monkeypatch, 10)
