@@ -58,7 +58,7 @@ class Normaliser:
         rows[: at.size] = panel.windows(at, length)
         values = np.empty((batch, length, panel.X.shape[1]), dtype=np.float32)
         present = np.empty((batch, length), dtype=np.float32)
-        # Memory answers many copies at once, and waits for each row where there is arithmetic between two: half the time.
+        # Memory serves many copies at once; with arithmetic between two rows, each is waited for: twice the time.
         panel.X.take(rows, axis=0, out=values, mode="clip")
         _normalise(rows, self.median, self.inverse_spread, values, present)
         return Windows(values, present)
