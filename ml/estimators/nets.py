@@ -19,6 +19,7 @@ from ml.estimators.files import field, read_document, write_document
 from ml.estimators.interface import (
     Codes,
     Estimator,
+    Flags,
     Matrix,
     Panel,
     Params,
@@ -44,6 +45,10 @@ GRADIENT_POINTS = 4
 FORMAT = 1
 DOCUMENT = "estimator.json"
 NET_FILE = "net.keras"
+
+
+Asked = tuple[slice, Windows]
+"""A batch of windows to be answered, filled up with empty ones, and which of the rows asked about it begins with."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +78,25 @@ class Fitted:
 
     def answers(self, panel: Panel, at: Codes) -> tuple[Vector, Vector]:
         """Log-odds (n,) and expected value (n,)."""
-        said = np.empty((at.size, 2), dtype=np.float64)
-        for part, windows in self._windows(panel, at):
-            said[part] = self.net.answers(self.weights, windows)[: len(at[part])]
+        return self.said(at.size, self._asked(panel, at))
+
+    def said(self, count: int, asked: Iterable[Asked]) -> tuple[Vector, Vector]:
+        """The same of so many windows that are there already."""
+        said = np.empty((count, 2), dtype=np.float64)
+        for part, windows in asked:
+            said[part] = self.net.answers(self.weights, windows)[: part.stop - part.start]
         return np.clip(said[:, 0], -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), said[:, 1] * self.std
 
     def contributions(self, panel: Panel, at: Codes) -> Matrix:
         """(n, f) how far each feature of a window moves the log-odds."""
         moved = np.empty((at.size, panel.X.shape[1]), dtype=np.float32)
-        for part, windows in self._windows(panel, at):
-            moved[part] = self.net.contributions(self.weights, windows, GRADIENT_POINTS)[: len(at[part])]
+        for part, windows in self._asked(panel, at):
+            told = self.net.contributions(self.weights, windows, GRADIENT_POINTS)
+            moved[part] = told[: part.stop - part.start]
         return moved
 
-    def _windows(self, panel: Panel, at: Codes) -> Iterator[tuple[slice, Windows]]:
-        window, _ = self.net.input_shape
-        for begin in range(0, at.size, ASKED_AT_ONCE):
-            part = slice(begin, begin + ASKED_AT_ONCE)
-            yield part, self.normaliser.windows(panel, at[part], window, ASKED_AT_ONCE)
+    def _asked(self, panel: Panel, at: Codes) -> Iterator[Asked]:
+        return _asked(self.normaliser, panel, at, self.net.input_shape[0])
 
 
 class SequenceNet(Estimator):
@@ -126,9 +133,10 @@ class SequenceNet(Estimator):
     @classmethod
     def tried(cls, data: Prepared, test: Sample, params: Params, seed: int, threads: int) -> Tried:
         watched, each = test.thinned(WATCHED, seed), LOOK // int(params["batch"])
+        asked = list(_asked(data.normaliser, test.panel, watched.at, int(params["window"])))  # the same at every look
         least, best, at = np.inf, None, 0
         for look, fitted in enumerate(_looks(cls.name, data, params, seed, [each] * MOST_LOOKS), start=1):
-            loss = _loss(fitted, watched)
+            loss = _loss(watched.up, fitted.said(len(watched), asked)[0])
             if loss < least:
                 least, best, at = loss, fitted, look
             elif look - at >= PATIENCE:
@@ -289,10 +297,17 @@ def _as_fitted(net: Net, state: State, data: Prepared) -> Fitted:
     return Fitted(net, weights, data.normaliser, data.std, data.threads)
 
 
-def _loss(fitted: Fitted, test: Sample) -> float:
-    """Mean log-loss over test rows."""
-    p_up = _probability(fitted.answers(test.panel, test.at)[0])
-    return float(-np.log(np.where(test.up, p_up, 1 - p_up)).mean())
+def _asked(normaliser: Normaliser, panel: Panel, at: Codes, window: int) -> Iterator[Asked]:
+    """The windows of some rows, ASKED_AT_ONCE by ASKED_AT_ONCE."""
+    for begin in range(0, at.size, ASKED_AT_ONCE):
+        part = slice(begin, min(begin + ASKED_AT_ONCE, at.size))
+        yield part, normaliser.windows(panel, at[part], window, ASKED_AT_ONCE)
+
+
+def _loss(up: Flags, log_odds: Vector) -> float:
+    """Mean log-loss of rows that went up, or not."""
+    p_up = _probability(log_odds)
+    return float(-np.log(np.where(up, p_up, 1 - p_up)).mean())
 
 
 def _probability(log_odds: Vector) -> Vector:

@@ -58,7 +58,9 @@ class Normaliser:
         rows[: at.size] = panel.windows(at, length)
         values = np.empty((batch, length, panel.X.shape[1]), dtype=np.float32)
         present = np.empty((batch, length), dtype=np.float32)
-        _gather(panel.X, rows, self.median, self.inverse_spread, values, present)
+        # Memory serves many copies at once; with arithmetic between two rows, each is waited for: twice the time.
+        panel.X.take(rows, axis=0, out=values, mode="clip")
+        _normalise(rows, self.median, self.inverse_spread, values, present)
         return Windows(values, present)
 
 
@@ -77,22 +79,22 @@ def _compiled(function: Function) -> Function:
 
 
 @_compiled
-def _gather(
-    X: Matrix, rows: npt.NDArray[np.int32], median: Floats, inverse_spread: Floats, values: Floats, present: Floats
+def _normalise(
+    rows: npt.NDArray[np.int32], median: Floats, inverse_spread: Floats, values: Floats, present: Floats
 ) -> None:
-    """Fill `values` and `present`: one pass over memory, where numpy would take one per operation."""
-    f = X.shape[1]
+    """Normalise the rows' features in their place, and fill `present`: one pass, where numpy would take one per
+    operation."""
+    f = values.shape[2]
     most = np.float32(CLIP)
     for i in range(rows.shape[0]):
         for t in range(rows.shape[1]):
-            row = rows[i, t]
-            if row == NO_ROW:
+            if rows[i, t] == NO_ROW:
                 values[i, t] = 0
                 present[i, t] = 0
                 continue
             known = 0
             for j in range(f):
-                x = X[row, j]
+                x = values[i, t, j]
                 z = min(max((x - median[j]) * inverse_spread[j], -most), most)
                 missing = np.isnan(x)
                 values[i, t, j] = np.float32(0) if missing else z
