@@ -46,6 +46,8 @@ class Estimator(ABC):
     """What must be installed where a fitted one is loaded, beside numpy."""
     trial_share: ClassVar[float] = 1.0
     """How many trials it gets for each trial of a boosted model, because its own cost more (or less)."""
+    unpruned: ClassVar[int] = 5
+    """Complete trials from which on a trial that does worse than their median at the same fold is given up."""
 
     @classmethod
     def own_trials(cls, trials: int) -> int:

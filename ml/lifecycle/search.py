@@ -71,9 +71,9 @@ def search(
     """Minimise the mean over inner folds of the per-date log-loss, by a seeded TPE sampler.
 
     The estimator's conservative parameters are tried first, `warm_start` (say, the champion's)
-    second. A trial worse than the median at the same fold is pruned once five are complete. Each fold is
-    fitted and scored on at most `most_rows` rows. The time budget ends the search after the trial that
-    crosses it, so at least one trial completes; while it does not bite, the same inputs give the same
+    second. A trial worse than the median at the same fold is pruned once `Estimator.unpruned` are complete.
+    Each fold is fitted and scored on at most `most_rows` rows. The time budget ends the search after the trial
+    that crosses it, so at least one trial completes; while it does not bite, the same inputs give the same
     result. In a `storage` the trials of `study_name` are kept: a search that was cut off goes on there,
     and ends as it would have; workers of different numbers can share it. A trial that fails is recorded
     and the next one tried; TrainingError when none succeeds.
@@ -82,7 +82,7 @@ def search(
         raise TrainingError(f"{len(inner_folds)} folds and {trials} trials", "at least one of each", "Ask for more")
     kind = estimator_class(estimator)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(storage, study_name)
+    study = _study(storage, study_name, kind)
     report = _Reporter(progress, estimator, trials, timeout_s)
     objective = _objective(kind, _prepared(kind, dataset, inner_folds, most_rows, seed, threads), seed, threads)
     first = [kind.defaults, *([warm_start] if warm_start else [])] if worker == 0 else []
@@ -106,12 +106,12 @@ def _prepared(
     return prepared
 
 
-def _study(storage: BaseStorage | None, name: str | None) -> Study:
+def _study(storage: BaseStorage | None, name: str | None, kind: type[Estimator]) -> Study:
     return optuna.create_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=kind.unpruned),
         direction="minimize",
     )
 

@@ -28,7 +28,7 @@ from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.splits import Fold, Nested
 from ml.lifecycle.weights import mean_one
 
-REVISION = 3
+REVISION = 4
 """Raised by whoever changes what a search, a split or a fit gives: older answers to a training are then not found."""
 
 Progress = Callable[[str], None]

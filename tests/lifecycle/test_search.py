@@ -147,3 +147,13 @@ def test_nothing_to_search_is_a_clear_error(dataset: Dataset, folds: list[Fold])
         run(dataset, [], 1)
     with pytest.raises(RegistryError, match="'oracle'"):
         search(dataset, folds, "oracle", trials=1, timeout_s=1, seed=0, threads=1, progress=print)
+
+
+def test_dear_trials_that_do_worse_than_the_first_are_given_up_at_a_fold(
+    dataset: Dataset, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(run(dataset, folds, 5)[0].trials["state"]) == {"complete"}
+    monkeypatch.setattr(XGBoost, "unpruned", 1)
+    found = run(dataset, folds, 5)[0].trials
+    assert found["state"].tolist()[0] == "complete"
+    assert "pruned" in set(found["state"])
