@@ -100,6 +100,24 @@ def test_a_version_that_served_before_and_was_deleted_since_holds_nobody_up(two_
     assert aliases() == (2, None, None)
 
 
+def test_a_champion_that_was_deleted_is_told_and_the_other_targets_are_put_right(
+    two_versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = mlflow.MlflowClient()
+    second = client.get_model_version(NAME, "2")
+    client.create_registered_model("equity-5d")
+    client.create_model_version(
+        "equity-5d", second.source, second.run_id, model_id=second.source.removeprefix("models:/")
+    )
+    server().point("equity-5d", CHAMPION, 1)
+    client.delete_model_version(NAME, "1")
+    monkeypatch.setenv("AFTERBELL_HORIZONS", "1d,5d")
+    settings.cache_clear()
+    with pytest.raises(RegistryError, match="name=equity-1d, version=1"):
+        reconcile.run("equity")
+    assert server().alias("equity-5d", CHAMPION) is None, "nobody was ever promoted there"
+
+
 def die(at: int, environment: dict[str, str], step: Step) -> None:
     """In a process of its own: take the step, and kill -9 before statement, commit or call of MLflow number `at`."""
     os.environ.update(environment)
