@@ -58,12 +58,14 @@ class Rules:
     """What holds besides the evidence.
 
     min_improvement: what the mean of d_t must reach, in the unit of the target's score. trials: all that were ever made
-    for the target, for what luck they bring.
+    for the target, for what luck they bring. is_overdue: the champion has grown so old that its own recipe on newer
+    rows need only not be proven worse.
     """
 
     min_improvement: float = 0.0
     limits: Limits = field(default_factory=Limits)
     trials: int = 1
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def decide(
     evidence["champion"] = {"digest": champion.digest, "scores": scores(champion.oof)}
     evidence["series"] = _told(by_date)
     if candidate.digest == champion.digest:
-        return _decision(_refresh(np.asarray(by_date), candidate, champion, target), has_skill, evidence)
+        ruling = _refresh(np.asarray(by_date), candidate, champion, target, rules or Rules())
+        return _decision(ruling, has_skill, evidence)
     ruling = _replace(np.asarray(by_date), candidate, champion, target, look, rules or Rules())
     return _decision(ruling, has_skill, evidence, look.number)
 
@@ -252,10 +255,11 @@ def _superiority(d: Vector, target: Target, look: Look, rules: Rules) -> _Ruling
     return _Ruling("replace", "promote" if superior and enough else "keep", reason, look.alpha, evidence)
 
 
-def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Target) -> _Ruling:
+def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Target, rules: Rules) -> _Ruling:
     """Non-inferiority by the score's margin, of the recipe fitted up to each outer fold against the same recipe as old
     there as the champion is now (`training.refitted` with its lag): what newer rows are worth to it, on dates that
-    neither has seen. With exactly equal scores non-inferiority holds untested, and the reason says so.
+    neither has seen. With exactly equal scores non-inferiority holds untested, and the reason says so. Beside a
+    champion that is overdue it is enough that the newer fit is not proven worse.
     """
     margin = REFRESH_MARGINS[target.score]
     window = f"candidate has seen rows until {candidate.trained_until}, champion until {champion.trained_until}"
@@ -276,7 +280,15 @@ def _refresh(d: Vector, candidate: Contender, champion: Contender, target: Targe
         f"{_words(test, target)}"
     )
     evidence["test"] = _test_evidence(test, REFRESH_ALPHA, target.horizon)
+    if rules.is_overdue and not sound and not test.note:
+        sound = not proven_worse(d, target.horizon)
+        reason += f"; the champion is overdue, and that the newer fit is worse is {'not proven' if sound else 'proven'}"
     return _Ruling("refresh", "promote" if sound else "keep", reason, 0.0, evidence)
+
+
+def proven_worse(d: Vector, horizon: int) -> bool:
+    """Whether the mean of d_t is below zero, at the level of a refresh."""
+    return ewc_test(-d, horizon).p_value <= nominal_level(REFRESH_ALPHA, horizon)
 
 
 def _words(test: TestResult, target: Target) -> str:

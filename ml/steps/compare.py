@@ -31,6 +31,7 @@ from ml.lifecycle.vetoes import Facts, Limits
 from ml.settings import Settings, settings
 from ml.steps import aliases, domains
 from ml.steps.candidate import OUT_OF_FOLD_TABLE
+from ml.steps.freshness import PATIENCE
 from ml.steps.material import Source
 from ml.steps.night import Keys, keys, parse
 
@@ -176,7 +177,14 @@ class Gate:
             most_seconds=self.config.most_night_seconds,
         )
         least = self.config.min_improvements.get(self.target.name, 0.0)
-        return Rules(least, limits, models.trials_made(self.warehouse, self.target))
+        return Rules(least, limits, models.trials_made(self.warehouse, self.target), self._is_overdue())
+
+    def _is_overdue(self) -> bool:
+        if self.champion is None:
+            return False
+        parts = domains.parts(self.target.domain, self.config)
+        age = parts.nights_between(self.champion["as_of"], self.night.as_of)
+        return 0 < PATIENCE * self.config.refresh_sessions <= age
 
     def _again(self, newest: Row) -> list[_Judged]:
         """Those of earlier looks once more, with what they have predicted in shadow since then."""

@@ -316,6 +316,32 @@ def test_a_refresh_may_lose_less_than_its_margin_of_rank_correlation(lost: float
     assert decision.evidence["margin"] == 0.003
 
 
+@pytest.mark.parametrize(
+    ("loss", "in_time", "overdue"), [(0.0, "promote", "promote"), (1e-5, "keep", "promote"), (0.01, "keep", "keep")]
+)
+def test_beside_a_champion_that_is_overdue_a_newer_fit_need_only_not_be_proven_worse(
+    loss: float, in_time: str, overdue: str
+) -> None:
+    champion = panel(0.02, noise=0.0)
+    jitter = np.random.default_rng(5).uniform(-0.01, 0.01, len(champion)) if loss else 0.0
+    refreshed = champion.assign(p_up=champion["p_up"] + jitter - loss * np.sign(champion["value"]))
+    contenders = contender("a", refreshed, NEWER), contender("a", champion, OLDER)
+    assert gate(*contenders).verdict == in_time
+    decision = gate(*contenders, rules=replace(CERTAIN, is_overdue=True))
+    assert (decision.door, decision.verdict) == ("refresh", overdue), decision.reason
+    assert ("the champion is overdue" in decision.reason) is (loss > 0)
+
+
+def test_too_few_dates_refresh_not_even_an_overdue_champion() -> None:
+    champion = panel(0.02, n_dates=59)
+    newer = champion.assign(p_up=champion["p_up"] + 0.001)
+    decision = gate(
+        contender("a", newer, NEWER), contender("a", champion, OLDER), rules=replace(CERTAIN, is_overdue=True)
+    )
+    assert decision.verdict == "keep"
+    assert "59 dates are too few" in decision.reason
+
+
 def test_a_refresh_on_dates_of_which_none_can_be_ranked_proves_nothing() -> None:
     whole = panel(0.0)
     pairs = whole[whole["entity"] < "E02"].reset_index(drop=True)

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.domain import Score
-from ml.lifecycle.comparison import REFRESH_ALPHA, REFRESH_MARGINS
+from ml.lifecycle.comparison import REFRESH_ALPHA, REFRESH_MARGINS, proven_worse
 from ml.settings import settings
+from ml.steps.freshness import PATIENCE
 from tests.study import runs
 from tests.study.nights import IC, MEMORY, SEED, Scores, came, scores
 from tests.study.returns import Plant, Reals, forward, noise, persistent, plant
@@ -38,6 +39,8 @@ YEAR = 252
 ALIKE = 0.9
 OTHERS = (0.5, 0.8, 0.98)
 NEVER = np.inf
+HARMS = ("on all dates", "in the last fold alone")
+TOLD = ("in time", "overdue")
 DOOR = 6  # beside the seeds of other studies
 
 
@@ -81,16 +84,18 @@ def simulated(horizon: int, seed: int, symbols: int, alike: float, dates: int, e
     return Market(horizon, change, *(scored(each) for each in own))
 
 
-def accepted(d: Reals, horizon: int, score: Score) -> bool:
-    """The gate's verdict on a refresh."""
-    return bool(gate((d + REFRESH_MARGINS[score])[None, :], horizon, REFRESH_ALPHA)[0])
+def accepted(d: Reals, horizon: int, score: Score, *, is_overdue: bool = False) -> bool:
+    """The gate's verdict on a refresh; of a champion that is overdue it need only not be proven worse."""
+    sound = bool(gate((d + REFRESH_MARGINS[score])[None, :], horizon, REFRESH_ALPHA)[0])
+    return sound or (is_overdue and not proven_worse(d, horizon))
 
 
 def waited(market: Market, score: Score, every: int) -> float:
     """Nights from the change until a champion serves that was trained on a date behind it; tried `every` nights."""
     trained = WINDOW
     for end in range(WINDOW + every, WINDOW + NIGHTS + 1, every):
-        if accepted(market.ahead(score, end, end - trained), market.horizon, score):
+        is_overdue = end - trained >= PATIENCE * every
+        if accepted(market.ahead(score, end, end - trained), market.horizon, score, is_overdue=is_overdue):
             trained = end
             if end > market.change:
                 return end + market.horizon - market.change
@@ -101,7 +106,7 @@ def harms(market: Market, score: Score) -> dict[str, Reals]:
     """By name, d of refreshes that have lost all that the champion knows, on WINDOW dates before any change."""
     lost = (getattr(market.fresh[True], score) - getattr(market.stale[False], score))[:WINDOW]
     alike = same(market, score)
-    return {"on all dates": lost, "in the last fold alone": np.r_[alike[:-FOLD], lost[-FOLD:]]}
+    return dict(zip(HARMS, (lost, np.r_[alike[:-FOLD], lost[-FOLD:]]), strict=True))
 
 
 def same(market: Market, score: Score) -> Reals:
@@ -134,22 +139,26 @@ def share(hits: int, count: int) -> str:
 def harm_table(markets: dict[int, list[Market]]) -> tuple[str, bool]:
     """A line per horizon and score: the share of harmful refreshes that are refused; and whether too few are."""
     lines, bad = (
-        [runs.heading("horizon", "score", "harms on all dates: refused", "in the last fold alone: refused")],
+        [runs.heading("horizon", "score", *(f"harms {name}, {when}: refused" for when in TOLD for name in HARMS))],
         False,
     )
     for horizon, some in markets.items():
         for score in JUDGED:
-            refused = _refused(some, score)
+            refused = _refused(some, score, is_overdue=False)
             bad |= runs.upper_bound(len(some) - refused["on all dates"], len(some)) > REFRESH_ALPHA
-            lines.append(runs.row(f"{horizon}d", score, *(share(hits, len(some)) for hits in refused.values())))
+            both = [*refused.values(), *_refused(some, score, is_overdue=True).values()]
+            lines.append(runs.row(f"{horizon}d", score, *(share(hits, len(some)) for hits in both)))
     return "\n".join(lines), bad
 
 
-def _refused(some: Sequence[Market], score: Score) -> dict[str, int]:
+def _refused(some: Sequence[Market], score: Score, *, is_overdue: bool) -> dict[str, int]:
     found = [harms(market, score) for market in some]
     return {
-        name: sum(not accepted(each[name], market.horizon, score) for market, each in zip(some, found, strict=True))
-        for name in found[0]
+        name: sum(
+            not accepted(each[name], market.horizon, score, is_overdue=is_overdue)
+            for market, each in zip(some, found, strict=True)
+        )
+        for name in HARMS
     }
 
 
