@@ -12,7 +12,7 @@ import re
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -36,6 +36,7 @@ def horizon_name(typed: str) -> str:
 RETURNS: dict[str, Label] = dict.fromkeys(HORIZONS, "return")
 LOG_LOSSES: dict[str, Score] = dict.fromkeys(HORIZONS, "log_loss")
 """What a target learns and is judged by unless it declares otherwise."""
+NOTHING: dict[str, Any] = dict.fromkeys(HORIZONS, 0.0)
 ESTIMATORS = ("xgboost", "lightgbm", "linear", "lstm", "transformer", "cnn")
 """Those that learn; ml.estimators.registry knows the baselines besides."""
 
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     # the gate
     alpha_per_year: float = Field(default=0.05, gt=0, lt=1)
     looks_per_year: int = Field(default=4, ge=1)
-    min_improvements: Annotated[dict[str, float], NoDecode] = {}
+    min_improvements: Annotated[dict[str, float], NoDecode] = NOTHING
     costs_bps: float = Field(default=5, ge=0)
     most_model_mb: float = Field(default=1000, gt=0)
     most_night_seconds: float = Field(default=60, gt=0)
@@ -147,7 +148,7 @@ class Settings(BaseSettings):
     @field_validator("min_improvements", mode="before")
     @classmethod
     def _improvement_of_each(cls, value: object) -> object:
-        return _per_horizon(value, None) if isinstance(value, str) else value
+        return NOTHING | _per_horizon(value, None) if isinstance(value, str) else value
 
     @property
     def own_trials(self) -> int:

@@ -63,6 +63,7 @@ def test_the_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
         ("AFTERBELL_LABELS", "barrier", ["1d, 5d, 20d, 60d"]),
         ("AFTERBELL_SCORES", "2d=brier", ["1d, 5d, 20d, 60d"]),
         ("AFTERBELL_SCORES", "5d=brier, 1w=rank_ic", ["each once"]),
+        ("AFTERBELL_MIN_IMPROVEMENTS", "5d=-1", ["a number from 0 on"]),
         ("AFTERBELL_TRIALS", "none", ["integer"]),
         ("AFTERBELL_AIRFLOW_PORT", "70000", ["65535"]),
     ],

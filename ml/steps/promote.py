@@ -30,7 +30,6 @@ def run(decision_id: str) -> Keys:
     verdict, reason = approve.ruling(config, warehouse, decided)
     if verdict == "promote":
         registry = Registry(config.require_mlflow_uri())
-        registry.require(target.model_name, int(decided["candidate_version"]))
         with warehouse.transaction() as transaction:
             models.lock_champion(transaction, target)
             frozen = freezes.standing(transaction, target)
@@ -59,6 +58,7 @@ def take_effect(transaction: Transaction, registry: Registry, target: Target, de
     right, and so does whoever comes next: predictions, `reconcile`, another promotion.
     """
     models.promote(transaction, target, decided)
+    registry.require(target.model_name, int(decided["candidate_version"]))
     aliases.put_right(transaction, registry, target)
 
 

@@ -89,8 +89,8 @@ def wrong_ports(compose: Compose) -> list[str]:
 
 
 def known_addresses(ports: dict[str, str]) -> set[tuple[str, str]]:
-    """Where something listens, inside or (for the browser that reads Airflow's own links) outside."""
-    return {*ports.items(), ("localhost", "8080")}
+    """Where something listens, inside or (for the browser that follows Airflow's links, to MLflow as well) outside."""
+    return {*ports.items(), ("localhost", "8080"), ("localhost", "5000")}
 
 
 def test_ports_agree_and_are_open_on_the_loopback_only(compose: Compose) -> None:

@@ -19,7 +19,7 @@ from tests.steps.market import seen
 
 pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.usefixtures("registry")]
 DAY = Target("equity", "1d", 1)
-FIRST, LATER = 0.05 / 4 * 0.7, 0.05 / 4 * 0.1
+FIRST, LATER = 0.007, 0.001
 SAID = "select candidate_version, look, round(alpha_spent::numeric, 6)::float, verdict from serving.promotions"
 FAR_AHEAD = (
     "update lifecycle.decisions set evidence = jsonb_set(evidence, '{series}', (select jsonb_agg(jsonb_build_array("
@@ -95,7 +95,7 @@ def test_a_year_that_is_spent_gives_no_look_to_anybody(
     compare.run(**candidates[0])
     spent = compare.run(**candidates[1], reason="manual")
     told = seen(reader_dsn, f"select look, reason from serving.promotions where decision_id = {spent['decision_id']}")
-    assert told == [(0, "alpha budget spent: 0.035 of 0.05 in the past year")]
+    assert told == [(0, "alpha budget spent: 0.028 of 0.04 in the past year")]
 
 
 def test_of_two_retrainings_that_finish_at_once_one_takes_the_look(candidates: list[Keys], reader_dsn: str) -> None:
