@@ -15,8 +15,8 @@ SHARES = (0.7, 0.1, 0.1, 0.1)
 candidate in each of these places, so that all together spend no more than the look has, and the shares do not depend on
 what was seen. Most goes to the first: it brings two years of evidence, and each later one a quarter."""
 PRUDENCE = 0.8
-"""The part of a year's budget that is spent: far out in its tail, at a level of one in a hundred, the test rejects up to a
-third too often (docs/gate.md), and the bound is to hold all the same."""
+"""The part of a year's budget that is spent: far out in its tail, at a level of one in a hundred, the test rejects up
+to a third too often (docs/gate.md), and the bound is to hold all the same."""
 YEAR = timedelta(days=365.25)
 GRACE = timedelta(days=1)
 """A night may come that much before a look is due, so that a look every night is one on every session."""
