@@ -90,11 +90,12 @@ class Settings(BaseSettings):
     scores: Annotated[dict[str, Score], NoDecode] = LOG_LOSSES
     estimators: Annotated[tuple[str, ...], NoDecode] = ("xgboost", "lightgbm", "linear")
     trials: int | None = Field(default=None, ge=1)
-    search_seconds: int = Field(default=60, ge=1)
+    search_seconds: int = Field(default=120, ge=1)
     search_rows: int = Field(default=15_000, ge=1_000)
     fit_rows: int = Field(default=60_000, ge=1_000)
     panel_rows: int = Field(default=3_000_000, ge=1_000)
-    threads: int = Field(default=2, ge=1)
+    trainings: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
     seed: int = 20260301
 
     # the gate

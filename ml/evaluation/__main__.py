@@ -94,6 +94,7 @@ def evaluated(asked: argparse.Namespace, command: str) -> Iterator[Evaluation]:
             "search_seconds": asked.seconds,
             "search_rows": min(settings().search_rows, asked.rows),
             "fit_rows": asked.rows,
+            "threads": settings().trainings * settings().threads,  # one estimator learns at a time here
         }
     )
     parts = domains.parts(DOMAIN, config)

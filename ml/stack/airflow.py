@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from ml.errors import StackError
-from ml.settings import REPOSITORY
+from ml.settings import REPOSITORY, settings
 from ml.stack.home import FERNET_KEY, Home
 from ml.stack.ports import LOOPBACK
 
@@ -27,7 +27,8 @@ USERS_CHOICE = ("AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__CORE__PLUGINS_FOLDER", "
 
 def versions() -> str:
     """What the metadata database must be prepared for."""
-    return ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "apache-airflow-providers-fab"))
+    packages = [f"{name} {version(name)}" for name in ("apache-airflow", "apache-airflow-providers-fab")]
+    return ", ".join([*packages, f"{settings().trainings} trainings at once"])
 
 
 def environment(home: Home, values: Mapping[str, str], database: str, port: int, log_port: int) -> dict[str, str]:

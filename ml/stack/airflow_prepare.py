@@ -10,6 +10,7 @@ import os
 
 from airflow.cli.cli_parser import get_parser
 
+from ml.settings import settings
 from ml.stack.airflow import ADMIN, POOL, VIEWER
 
 
@@ -23,7 +24,7 @@ def main() -> None:
         airflow("users", "reset-password", "--username", user, password)
     # Airflow builds its navigation, and with it the entry of our page, only for those who may read its plugins.
     airflow("roles", "add-perms", "Viewer", "User", "--resource", "Plugins", "--action", "can_read")
-    airflow("pools", "set", POOL, "1", "One training at a time: each takes all cores")
+    airflow("pools", "set", POOL, str(settings().trainings), "Trainings at once: AFTERBELL_TRAININGS")
 
 
 def airflow(*words: str) -> None:
