@@ -174,6 +174,16 @@ class Registry:
         """RegistryError when a version is gone, or damaged so that it cannot be loaded."""
         self._load(model_name, version)
 
+    def why_broken(self, model_name: str, version: int) -> str | None:
+        """Why a version cannot be loaded, None when it can. RegistryError when the server does not answer."""
+        if not self.has(model_name, version):
+            return f"version {version} of {model_name} is gone from the registry"
+        try:
+            self.require(model_name, version)
+        except RegistryError as error:
+            return str(error)
+        return None
+
     def forecast(self, model_name: str, version: int, recent: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
         """What a version says about the last instant of features: a FORECAST frame.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml.domain import SCHEDULED, Night, Target
-from ml.errors import RegistryError, TrainingError
+from ml.errors import TrainingError
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models, shadows
 from ml.io.warehouse.connection import Row
@@ -206,13 +206,10 @@ class Gate:
         """The same, unless it promotes what cannot be loaded."""
         if decision.verdict != "promote":
             return decision
-        try:
-            self._registry.require(self.target.model_name, int(candidate["version"]))
-        except RegistryError as error:
-            return replace(
-                decision, verdict="keep", reason=f"its artifact cannot be loaded ({error}); {decision.reason}"
-            )
-        return decision
+        why = self._registry.why_broken(self.target.model_name, int(candidate["version"]))
+        if why is None:
+            return decision
+        return replace(decision, verdict="keep", reason=f"its artifact cannot be loaded ({why}); {decision.reason}")
 
     @property
     def _registry(self) -> Registry:

@@ -12,7 +12,6 @@ import logging
 from pathlib import Path
 
 from ml.domain import Night, Target
-from ml.errors import RegistryError
 from ml.io.registry import Registry
 from ml.io.warehouse import Warehouse, models
 from ml.io.warehouse.connection import Row
@@ -82,7 +81,8 @@ def _why_not(
         return "it has been trained on this night or a later one"
     if champion["feature_set_digest"] != parts.feature_set_digest or champion["recipe"].get("label") != target.label:
         return "it has learned other features, or another label, than tonight's: only another recipe can follow it"
-    if _is_broken(registry, target, int(champion["to_version"])):
+    if (why := registry.why_broken(target.model_name, int(champion["to_version"]))) is not None:
+        log.warning("%s", why)
         return None
     return _too_early(parts, warehouse, target, night, champion, config.refresh_sessions)
 
@@ -98,19 +98,6 @@ def _too_early(
     if since < limit:
         return f"a newer fit of it was judged {since} sessions ago; the next one is due {limit} sessions after that"
     return None
-
-
-def _is_broken(registry: Registry, target: Target, version: int) -> bool:
-    """Whether the registry, which answers, cannot give the version's model. RegistryError when it does not answer."""
-    if not registry.has(target.model_name, version):
-        log.warning("%s: version %s is gone from the registry", target.model_name, version)
-        return True
-    try:
-        registry.require(target.model_name, version)
-    except RegistryError as error:
-        log.warning("%s", error)
-        return True
-    return False
 
 
 def _fitted_anew(config: Settings, parts: Parts, champion: Row, rows: Material) -> Candidate:
