@@ -104,8 +104,8 @@ def test_a_wrong_password_is_refused(stack: Plan) -> None:
         Airflow(stack.airflow_url, "admin", "wrong")
 
 
-def test_the_training_pool_has_one_slot(stack: Plan) -> None:
-    assert _client(stack)._get("pools/training")["slots"] == 1
+def test_the_training_pool_has_a_slot_for_each_training_at_once(stack: Plan) -> None:
+    assert _client(stack)._get("pools/training")["slots"] == settings().trainings == 2
 
 
 def test_following_a_night_sees_every_descendant_to_its_end(stack: Plan) -> None:
