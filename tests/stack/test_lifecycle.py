@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from ml.errors import StackError
-from ml.settings import REPOSITORY
+from ml.settings import REPOSITORY, settings
 from ml.stack import airflow, lifecycle, mlflow, night
 from ml.stack.airflow_api import Airflow
 from ml.stack.plan import Plan
