@@ -18,7 +18,19 @@ from airflow.models.pool import Pool
 
 import house_rules
 from ml.errors import TrainingError
-from ml.steps import compare, domains, features, freshness, labels, learn, promote, refresh, train
+from ml.steps import (
+    compare,
+    domains,
+    features,
+    freshness,
+    labels,
+    learn,
+    promote,
+    refresh,
+    retrain,
+    shadow_scores,
+    train,
+)
 
 NIGHT = {"domain": "equity", "as_of": "2013-03-01T21:00:00+00:00", "known_at": "2013-03-02T00:00:00+00:00"}
 
@@ -48,11 +60,12 @@ def steps(doing: dict[str, str]) -> None:
         train: lambda **asked: NIGHT | {"snapshot": "s", "horizon": asked["horizon"], "version": "10"},
         compare: judged,
         promote: promoted,
+        shadow_scores: lambda **night: night,
     }
     for step, run in said.items():
         step.run = run
     answers: dict[tuple[Any, str], Any] = {
-        (domains, "horizons"): lambda *_: list(doing),
+        (retrain, "begin"): lambda *_, **__: list(doing),
         (domains, "estimators"): lambda _: ["xgboost"],
         (house_rules, "nights_of"): lambda _: [NIGHT],
     }

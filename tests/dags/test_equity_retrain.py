@@ -73,7 +73,8 @@ def test_of_a_single_horizon_the_results_come_by_themselves() -> None:
     result = {"horizon": "5d", "promoted": "yes", "verdict": "promote", "version": "2", "reason": "superior"}
     events = {CHAMPION: SimpleNamespace(extra={})}
     announce = dag.get_task("announce").python_callable
-    assert announce(result, {"as_of": "a night"}, outlet_events=events) == ["5d"]
-    assert announce([result, {**result, "promoted": "no"}], {"as_of": "a night"}, outlet_events=events) == ["5d"]
+    assert announce(None, result, {"as_of": "a night"}, outlet_events=events) == ["5d"]
+    both = [result, {**result, "promoted": "no"}]
+    assert announce(result, both, {"as_of": "a night"}, outlet_events=events) == ["5d"]
     with pytest.raises(AirflowSkipException, match="No champion changed"):
-        announce(None, {"as_of": "a night"}, outlet_events=events)
+        announce(None, None, {"as_of": "a night"}, outlet_events=events)

@@ -96,7 +96,7 @@ def test_on_noise_the_champion_stays_and_the_look_spends_its_share_of_alpha(mark
         reader_dsn, "select door, verdict, reason, alpha_spent from serving.promotions where champion_version = 1"
     )
     assert not rest
-    assert (door, verdict, alpha) == ("replace", "keep", pytest.approx(0.05 / 252))
+    assert (door, verdict, alpha) == ("replace", "keep", pytest.approx(0.007))
     assert reason.startswith("superiority not proven")
     assert seen(reader_dsn, "select distinct as_of::date, model_version from serving.latest_predictions") == [
         (LAST.date(), 1)
