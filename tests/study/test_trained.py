@@ -19,7 +19,7 @@ def test_rows_are_known_when_their_outcome_is_and_a_quarter_brings_a_quarter_mor
 
 @pytest.mark.parametrize("horizon", trained.HORIZONS)
 def test_a_year_is_decided_by_its_seed_and_looks_again_at_what_was_not_vetoed(horizon: int) -> None:
-    once = trained.year(horizon, "linear", 3)
-    assert once == trained.year(horizon, "linear", 3)
+    once = trained.year(horizon, "linear", "rank_ic", 3)
+    assert once == trained.year(horizon, "linear", "rank_ic", 3)
     assert trained.LOOKS <= once.looks <= 10
     assert not once.promoted

@@ -2,8 +2,11 @@
 
 What `tests.study.gate` simulates is done here, with a fast configuration: every quarter a candidate of another seed is
 searched on inner folds, refitted on outer folds beside the champion and judged by the gate; what was not decided goes
-on predicting, and is looked at again with what both really said. Nothing foretells the returns. Exit status 1 when more
-years than the budget allows have a promotion.
+on predicting, and is looked at again with what both really said. Nothing foretells the returns.
+
+Models are judged by rank correlation, of which none has any here. By log-loss one recipe is really better than another
+on noise, the one that says less: to promote it is no error, and `--score log_loss` shows how often that happens. Exit
+status 1 when more years than the budget allows have a promotion by rank correlation.
 """
 
 from __future__ import annotations
@@ -13,12 +16,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from ml.domain import Target
+from ml.domain import Score, Target
 from ml.estimators.interface import Estimator
 from ml.estimators.panel import Codes
 from ml.frames import OUT_OF_FOLD
@@ -63,10 +66,10 @@ class Outcome:
     looks: int
 
 
-def year(horizon: int, estimator: str, seed: int) -> Outcome:
+def year(horizon: int, estimator: str, score: Score, seed: int) -> Outcome:
     """A year of looks, to its end or to the first promotion."""
     whole = simulate(Plant(0.0, horizon), seed, symbols=20, dates=HISTORY + LOOKS * QUARTER, noisy=6).dataset
-    target = runs.target(horizon)
+    target = replace(runs.target(horizon), score=score)
     champion = trained(known(whole, 0), target, estimator, seed)
     candidates: list[tuple[int, Trained]] = []
     vetoed = taken = 0
@@ -151,17 +154,28 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.study.trained", description=__doc__)
     parser.add_argument("--years", type=int, default=100, help="for each horizon")
     parser.add_argument("--estimator", choices=sorted(WEAK), default="lightgbm")
+    parser.add_argument("--score", choices=get_args(Score), default="rank_ic")
     asked = parser.parse_args(arguments)
-    columns = "horizon", "estimator", "years", "any promotion", "share", "95 % bound", "candidates vetoed", "looks"
+    columns = (
+        "horizon",
+        "estimator",
+        "score",
+        "years",
+        "any promotion",
+        "share",
+        "95 % bound",
+        "candidates vetoed",
+        "looks",
+    )
     print(runs.heading(*columns), flush=True)
     failed = False
     for horizon in HORIZONS:
-        found = runs.side_by_side(partial(year, horizon, asked.estimator), range(asked.years))
+        found = runs.side_by_side(partial(year, horizon, asked.estimator, asked.score), range(asked.years))
         hits = sum(each.promoted for each in found)
         told = f"{hits / asked.years:.1%}", f"{runs.upper_bound(hits, asked.years):.1%}"
         counted = sum(each.vetoed for each in found), sum(each.looks for each in found)
-        print(runs.row(f"{horizon}d", asked.estimator, asked.years, hits, *told, *counted), flush=True)
-        failed |= hits > BUDGET * asked.years
+        print(runs.row(f"{horizon}d", asked.estimator, asked.score, asked.years, hits, *told, *counted), flush=True)
+        failed |= asked.score == "rank_ic" and hits > BUDGET * asked.years
     return int(failed)
 
 
