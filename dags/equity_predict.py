@@ -22,7 +22,7 @@ from night_form import NIGHT_FORM
 
 @dag(
     schedule=(FEATURES | CHAMPION),
-    max_active_runs=1,
+    max_active_runs=2,  # what a night's shadows still do must not hold up the next night, whose event would be merged
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["afterbell", "equity", "night"],

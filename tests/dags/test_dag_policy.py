@@ -55,7 +55,8 @@ def test_a_dag_belongs_to_the_house(dag: Any) -> None:
 
 
 def test_two_nights_cannot_trample_on_each_other(dag: Any) -> None:
-    assert dag.max_active_runs == 1
+    # Two nights may be predicted at once: publishing holds a lock, and later knowledge keeps the last word.
+    assert dag.max_active_runs == (2 if dag.dag_id == "equity_predict" else 1)
     assert dag.catchup is False
 
 
