@@ -84,7 +84,7 @@ night: $(DEV) $(KERNELS) ## time and weigh each step of a night over your own ba
 evaluate: $(RUN) $(KERNELS) ## all estimators and ensembles over your own bars, as one page (data=FOLDER options="--horizons 5d")
 	@$(PYTHON) -m ml.evaluation $(data) $(options)
 
-study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill, recovery, sequence, regimes, gate, refresh)
+study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill, recovery, sequence, regimes, gate, trained, refresh)
 	@$(PYTHON) -m tests.study.$(or $(name),adjustment) $(data)
 
 browser: ## have a Chromium for the page tests
