@@ -11,8 +11,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml.io.postgres import LOST, unavailable
+from ml.io.warehouse import Warehouse
 
 SEARCH_PATH = "-c search_path=search"
+TABLES = "search: tables"
 
 
 @contextmanager
@@ -24,7 +26,11 @@ def storage(dsn: str) -> Iterator[BaseStorage]:
     try:
         # By a function instead of an address: what SQLAlchemy does not know it cannot print.
         options = {"creator": lambda: psycopg2.connect(dsn, options=SEARCH_PATH), "pool_pre_ping": True}
-        yield RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
+        # Two searches that are the first ones must not both make Optuna's tables.
+        with Warehouse(dsn).transaction() as transaction:
+            transaction.lock(TABLES)
+            found = RDBStorage("postgresql+psycopg2://", engine_kwargs=options)
+        yield found
     except Exception as error:
         if any(isinstance(each, (SQLAlchemyError, StorageInternalError, *LOST)) for each in _chain(error)):
             raise unavailable(dsn) from error

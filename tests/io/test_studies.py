@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import optuna
 import psycopg2
 import pytest
@@ -16,6 +19,18 @@ def test_trials_are_kept_beside_the_warehouse_and_found_by_name(warehouse: Wareh
         )
     with storage(warehouse.dsn) as second:
         assert len(optuna.load_study(storage=second, study_name="equity-1d/xgboost").trials) == 2
+
+
+def test_searches_that_are_the_first_ones_at_once_make_the_tables_once(warehouse: WarehouseAddress) -> None:
+    together = Barrier(4)
+
+    def begin(number: int) -> str:
+        together.wait()
+        with storage(warehouse.dsn) as studies:
+            return str(optuna.create_study(storage=studies, study_name=f"study {number}").study_name)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(begin, range(4)))) == 4
 
 
 def test_optunas_tables_are_in_a_schema_of_their_own_and_closed_to_readers(warehouse: WarehouseAddress) -> None:
