@@ -35,7 +35,6 @@ from ml.steps.material import Material, Source
 
 DOMAIN = "equity"
 STEPS = ("ingest", "validate", "features and labels")
-"""Of everything traded: about half the spread of a large company's share and what a broker takes."""
 EXIT_ERROR = 2
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow", "xgboost")
 

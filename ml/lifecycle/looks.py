@@ -64,14 +64,18 @@ def look(budget: Budget, number: int) -> Look:
 def why_not(budget: Budget, spent: Spent, as_of: datetime, *, at_once: bool) -> str | None:
     """Why no look is taken tonight, in words; None when one is due.
 
-    at_once: somebody asks for a look now: it need not be due, but the year must still have something left.
+    at_once: somebody asks for a look now: it need not be due, but the year must still have something left. A night
+    before that of the last look gets none in any case: without the candidates of later looks, which would then share a
+    place in SHARES with its own.
     """
     if spent.alpha + budget.per_look > budget.spendable * (1 + 1e-9):
         return f"alpha budget spent: {spent.alpha:.3g} of {budget.spendable:.3g} in the past year"
-    if not spent.nights or at_once:
+    if not spent.nights:
         return None
+    if as_of < spent.nights[-1]:
+        return f"no look at a past night: the last was on {spent.nights[-1]:%Y-%m-%d}"
     due = spent.nights[-1] + YEAR / budget.looks_per_year - GRACE
-    if as_of >= due:
+    if at_once or as_of >= due:
         return None
     return (
         f"no look tonight: the last was on {spent.nights[-1]:%Y-%m-%d}, and the year has "

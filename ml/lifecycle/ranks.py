@@ -1,4 +1,8 @@
-"""Ranks within dates: what pandas' grouped ranks give, in a tenth of their time."""
+"""Ranks within dates: what pandas' grouped ranks give, and sooner.
+
+Of 504 dates x 500 rows: 23 ms instead of 56, and instead of 95 where both ends of ties are asked for. A look at the
+gate ranks a dozen times.
+"""
 
 from __future__ import annotations
 

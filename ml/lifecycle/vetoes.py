@@ -30,8 +30,8 @@ WORSE_ALPHA = 0.05
 class Limits:
     """What is asked of a candidate besides evidence.
 
-    calibration_margin: how much larger than the champion's its calibration error may be; 0.02 is about what luck adds
-    over two years of dates.
+    calibration_margin: how much larger than the champion's its calibration error may be; 0.02 is about its
+    standard error over two years of real bars at 20 sessions, and more than that at one and five (docs/evaluation.md).
     """
 
     calibration_margin: float = 0.02

@@ -103,8 +103,6 @@ def _roll_back(config: Settings, transaction: Transaction, asked: Asked, _: int 
 
 def _serve(config: Settings, transaction: Transaction, asked: Asked, version: int) -> None:
     _refuse_what_cannot_serve(config, transaction, asked.target, version)
-    registry = Registry(config.require_mlflow_uri())
-    registry.require(asked.target.model_name, version)
     decided = models.record_by_hand(
         transaction,
         asked.target,
@@ -114,7 +112,7 @@ def _serve(config: Settings, transaction: Transaction, asked: Asked, version: in
         why=asked.why,
         request=asked.request,
     )
-    promote.take_effect(transaction, registry, asked.target, decided)
+    promote.take_effect(transaction, Registry(config.require_mlflow_uri()), asked.target, decided)
 
 
 def _refuse_what_cannot_serve(config: Settings, transaction: Transaction, target: Target, version: int) -> None:

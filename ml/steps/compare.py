@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -120,15 +121,13 @@ class Gate:
             number = each.candidate["version"]
             log.info("%s version %d: %s, %s", self.target.model_name, number, decision.verdict, decision.reason)
         rows = [self._row(each.candidate["version"], said) for each, said in zip(judged, best, strict=True)]
+        is_look = any(row["look"] for row in rows)
         with self.warehouse.transaction() as transaction:
             models.lock_champion(transaction, self.target)
-            if (
-                any(row["look"] for row in rows)
-                and models.looks_since(transaction, self.target, self._year_ago) != taken
-            ):
+            if is_look and models.looks_since(transaction, self.target, self._year_ago) != taken:
                 return False
             models.record_decisions(transaction, rows)
-            if any(row["look"] for row in rows):
+            if is_look:
                 aliases.put_right(transaction, self._registry, self.target)
         return True
 
@@ -169,7 +168,7 @@ class Gate:
     def _decide(self, candidate: Row, champion: Contender | None) -> Decision:
         return decide(self.target, self._contender(candidate), champion, looks.look(self._budget, 1), self._rules)
 
-    @property
+    @cached_property
     def _rules(self) -> Rules:
         limits = Limits(
             cost_bps=self.config.costs_bps,
@@ -211,7 +210,7 @@ class Gate:
             return decision
         return replace(decision, verdict="keep", reason=f"its artifact cannot be loaded ({why}); {decision.reason}")
 
-    @property
+    @cached_property
     def _registry(self) -> Registry:
         return Registry(self.config.require_mlflow_uri())
 

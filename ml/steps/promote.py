@@ -52,7 +52,8 @@ def run(decision_id: str) -> Keys:
 
 
 def take_effect(transaction: Transaction, registry: Registry, target: Target, decided: Row) -> None:
-    """Record the move and move the aliases, inside a transaction that holds the lock.
+    """Record the move and move the aliases, inside a transaction that holds the lock. RegistryError, with nothing done,
+    when the version cannot be loaded.
 
     Killed before the transaction ends, nothing is recorded and an alias may point ahead. The same again puts that
     right, and so does whoever comes next: predictions, `reconcile`, another promotion.

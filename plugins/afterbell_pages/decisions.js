@@ -1,7 +1,7 @@
 // The decisions about champions: all of them (?horizon=, ?verdict=), or one with its evidence (?id=NUMBER).
 
 import { course } from "./course.js";
-import { count, date, instant, make } from "./show.js";
+import { badge, count, date, instant, make, wide } from "./show.js";
 import { fillBody, fillHead, followAirflowTheme, get } from "./table.js";
 
 const $ = (id) => document.getElementById(id);
@@ -21,8 +21,6 @@ function figures(value) {
 }
 
 const spaced = (name) => name.replaceAll("_", " ");
-const badge = (kind, word) => make("span", { class: `badge ${kind}` }, word);
-const wide = (text) => make("span", { class: "wide" }, text);
 
 // What became of a decision: the gate's word, and what people and events made of it.
 function outcome(d) {

@@ -2,7 +2,8 @@
 
 import { chart } from "./chart.js";
 import {
-  ago, change, count, date, direction, fixed, instant, longDate, make, price, probability, range, share, skill, target,
+  ago, badge, change, count, date, direction, fixed, instant, longDate, make, price, probability, range, share, skill,
+  target,
 } from "./show.js";
 import { fillBody, fillHead, followAirflowTheme, get } from "./table.js";
 
@@ -77,7 +78,7 @@ function banner(publication) {
       ? ["info", "Replay", "Run after the next night was due already: the answers belong to that evening, not to today."]
       : ["good", "Fresh", `The next answers are due by ${instant(publication.expires_at)}.`];
   return make("div", { class: `notice ${kind}` }, [
-    make("p", {}, [make("span", { class: `badge ${kind}` }, word), " ",
+    make("p", {}, [badge(kind, word), " ",
       make("b", {}, `As of the close of ${longDate(publication.as_of)}`)]),
     make("p", {}, text),
     make("p", { class: "muted small" },
@@ -182,7 +183,7 @@ function outlook(row, reasons, chosen) {
   return make("article", { class: chosen ? "chosen" : null }, [
     make("h3", {}, [row.horizon, " ", direction(row.direction)]),
     skill(row.has_skill),
-    row.is_outlier ? make("span", { class: "badge warn" }, "Unlike the training data") : "",
+    row.is_outlier ? badge("warn", "Unlike the training data") : "",
     make("dl", {}, facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     ...pushes(reasons),
   ]);

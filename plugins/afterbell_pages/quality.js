@@ -1,6 +1,6 @@
 // The report on one delivery of bars: ?ingest=NUMBER, ?run=DAG/RUN (with a list, when the run has several), or the last.
 
-import { count, date, draw, fixed, instant, longDate, make, price } from "./show.js";
+import { badge, count, date, draw, fixed, instant, longDate, make, price, wide } from "./show.js";
 import { fillBody, fillHead, followAirflowTheme, get } from "./table.js";
 
 const $ = (id) => document.getElementById(id);
@@ -47,9 +47,6 @@ const QUARANTINE = [
   { name: "Volume", cell: (r) => fixed(r.volume, 0), number: true },
   { name: "State", cell: state },
 ];
-
-const badge = (kind, word) => make("span", { class: `badge ${kind}` }, word);
-const wide = (text) => make("span", { class: "wide" }, text);
 
 function trouble(run) {
   return run.failed ? `${run.failed} failed` : run.warned ? `${run.warned} warned` : run.status === "accepted" ? "all passed" : "–";

@@ -63,8 +63,8 @@ export function direction(value) {
 
 export function skill(has) {
   return has
-    ? make("span", { class: "badge good" }, "beats the baseline")
-    : make("span", { class: "badge plain" }, "no proven skill");
+    ? badge("good", "beats the baseline")
+    : badge("plain", "no proven skill");
 }
 
 export function probability(value) {
@@ -77,6 +77,9 @@ export function probability(value) {
 export function make(tag, attributes = {}, children = []) {
   return fill(document.createElement(tag), attributes, children);
 }
+
+export const wide = (text) => make("span", { class: "wide" }, text);
+export const badge = (kind, word) => make("span", { class: `badge ${kind}` }, word);
 
 export function draw(tag, attributes = {}, children = []) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);

@@ -1,4 +1,4 @@
-"""Bars from files as people have them, and every way in which such files are wrong."""
+"""Bars from files as people have them."""
 
 from __future__ import annotations
 
@@ -15,55 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from ml.errors import ProviderError, SettingsError
+from ml.errors import ProviderError
 from ml.frames import ACTIONS, RECEIVED
-from ml.io.market_data import ADJ_CLOSE, Part, Request, provider
+from ml.io.market_data import ADJ_CLOSE, Request, provider
 from ml.io.market_data.files import Files
 from ml.settings import Settings
-
-ALWAYS = Request(date(1990, 1, 1), date(2030, 1, 1))
-HEADER = "symbol,date,open,high,low,close,volume"
-AAA = "AAA,2012-01-03,10,12,9,11,1000\nAAA,2012-01-04,11,13,10,12,2000\n"
-BBB = "BBB,2012-01-03,20,22,19,21.5,3000\n"
-
-
-def expected() -> pd.DataFrame:
-    """What HEADER + AAA + BBB say, written out by hand."""
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series(["AAA", "AAA", "BBB"], dtype="str"),
-            "date": pd.to_datetime(["2012-01-03", "2012-01-04", "2012-01-03"]).as_unit("us"),
-            "open": [10.0, 11.0, 20.0],
-            "high": [12.0, 13.0, 22.0],
-            "low": [9.0, 10.0, 19.0],
-            "close": [11.0, 12.0, 21.5],
-            "volume": [1000.0, 2000.0, 3000.0],
-        }
-    )
-
-
-def write(folder: Path, text: str, name: str = "bars.csv") -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def bars_of(source: Files, request: Request = ALWAYS) -> pd.DataFrame:
-    """The bars of all parts, one below the other."""
-    bars = [part.bars for part in source.deliver(request, ())]
-    return RECEIVED.check(pd.concat([RECEIVED.empty(), *bars], ignore_index=True))
-
-
-def read(path: Path, columns: dict[str, str] | None = None, symbols: tuple[str, ...] = ()) -> Part:
-    """The only part of files whose bars are all of one year."""
-    [part] = Files(path, columns).deliver(Request(ALWAYS.start, ALWAYS.end, symbols), ())
-    RECEIVED.check(part.bars)
-    return part
-
-
-def to_parquet(path: Path, frame: pd.DataFrame) -> None:
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+from tests.io.bar_files import AAA, ALWAYS, BBB, HEADER, bars_of, expected, read, to_parquet, write
 
 
 def test_the_same_bars_are_read_from_csv_gzip_and_parquet_alone_or_in_a_folder(tmp_path: Path) -> None:
@@ -292,105 +249,6 @@ def test_neither_is_neither(tmp_path: Path) -> None:
     received = read(write(tmp_path, f"{HEADER}\n{AAA}"))
     assert received.actions is None
     assert received.adj_close is None
-
-
-def test_no_path_and_a_wrong_mapping_are_settings_errors(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="AFTERBELL_FILES_PATH"):
-        provider(Settings(provider="files", files_path=None))
-    for mapping in ({"clse": "Close"}, {"close": "x", "open": "x"}):
-        with pytest.raises(SettingsError, match="AFTERBELL_FILES_COLUMNS"):
-            Files(tmp_path, mapping)
-
-
-def test_a_path_that_does_not_exist_and_a_folder_without_bars_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match=r"nowhere.*AFTERBELL_FILES_PATH"):
-        read(tmp_path / "nowhere")
-    write(tmp_path, "not bars", "README.md")
-    write(tmp_path, f"{HEADER}\n{AAA}", ".hidden.csv")
-    write(tmp_path / "empty", "", "_SUCCESS")
-    for use in (lambda: read(tmp_path), lambda: Files(tmp_path).last_session()):
-        with pytest.raises(ProviderError, match=r"no bars in .*\.csv, \.csv\.gz, \.parquet"):
-            use()
-
-
-@pytest.mark.parametrize("text", ["", f"{HEADER}\n"])
-def test_an_empty_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path, text, "empty.csv")
-    for use in (lambda: read(path), lambda: Files(path).last_session()):
-        with pytest.raises(ProviderError, match=r"empty\.csv"):
-            use()
-
-
-def test_an_empty_parquet_file_is_an_error_and_one_without_rows_in_the_span_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    to_parquet(path, expected())
-    assert list(Files(path).deliver(Request(date(2020, 1, 1), ALWAYS.end), ())) == []
-    to_parquet(path, RECEIVED.empty())
-    with pytest.raises(ProviderError, match="without a single row"):
-        read(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("broken.parquet", b"PAR1 this is no parquet PAR1"),
-        ("broken.csv.gz", gzip.compress(f"{HEADER}\n{AAA * 10_000}".encode(), mtime=0)[:200]),
-        ("broken.csv.gz", b"no gzip at all"),
-        ("broken.csv", b"symbol,date,open,high,low,close,volume\nA\xff\xfe,2012-01-03,1,1,1,1,1\n"),
-        ("broken.csv", f"{HEADER}\nAAA,2012-01-03,1\n".encode()),
-    ],
-)
-def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    write(tmp_path, f"{HEADER}\n{AAA}", "good.csv")
-    with pytest.raises(ProviderError, match=name):
-        read(tmp_path)
-
-
-def test_a_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "cut.parquet"
-    to_parquet(path, expected())
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ProviderError, match=r"cut\.parquet"):
-        read(path)
-
-
-def test_a_missing_column_is_an_error_with_the_columns_found_and_how_to_map(tmp_path: Path) -> None:
-    path = write(tmp_path, "symbol,date,open,high,low,last,volume\n")
-    with pytest.raises(ProviderError) as caught:
-        read(path)
-    assert "bars.csv" in caught.value.found
-    assert "'last'" in caught.value.found
-    assert caught.value.found.endswith("without close")
-    assert caught.value.todo.endswith('AFTERBELL_FILES_COLUMNS={"close": "their name"}')
-
-
-def test_a_mapped_column_that_is_not_there_is_an_error_even_when_it_is_optional(tmp_path: Path) -> None:
-    path = write(tmp_path, f"{HEADER}\n{AAA}")
-    with pytest.raises(ProviderError, match="without split"):
-        read(path, {"split": "factor"})
-
-
-def test_two_columns_that_could_be_the_same_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match=r"\['close', 'Close'\], any of which could be 'close'"):
-        read(write(tmp_path, f"{HEADER},Close\n"))
-
-
-@pytest.mark.parametrize("bad", ["soon", "", "03/01/2012", "2012-13-01", "2012-02-30", "1325548800"])
-def test_a_date_that_does_not_read_as_one_is_an_error_that_names_file_row_and_value(tmp_path: Path, bad: str) -> None:
-    path = write(tmp_path, f"{HEADER}\n{AAA}AAA,{bad},1,1,1,1,1\n")
-    for use in (lambda: read(path), lambda: Files(path).last_session()):
-        with pytest.raises(ProviderError, match=r"bars\.csv, row 3 below the header") as caught:
-            use()
-        assert repr(bad) in caught.value.found
-
-
-def test_a_missing_date_in_parquet_is_found_though_rows_are_filtered(tmp_path: Path) -> None:
-    frame = expected()
-    frame.loc[1, "date"] = pd.NaT
-    to_parquet(tmp_path / "x.parquet", frame)
-    with pytest.raises(ProviderError, match="row 2 below the header"):
-        list(Files(tmp_path).deliver(Request(date(2020, 1, 1), ALWAYS.end), ()))
 
 
 PRICES = st.floats(allow_nan=False, allow_infinity=False, width=64)

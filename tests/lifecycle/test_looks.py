@@ -26,7 +26,9 @@ def test_the_first_look_is_due_and_the_next_a_quarter_later() -> None:
 
 
 def test_an_earlier_night_than_that_of_the_last_look_gets_none() -> None:
-    assert why_not(QUARTERLY, Spent([NEW_YEAR], 0.00875), NEW_YEAR - timedelta(days=200), at_once=False) is not None
+    for at_once in (False, True):
+        why = why_not(QUARTERLY, Spent([NEW_YEAR], 0.007), NEW_YEAR - timedelta(days=200), at_once=at_once)
+        assert why == "no look at a past night: the last was on 2024-01-02"
 
 
 def test_who_asks_at_once_gets_a_look_while_the_year_has_one() -> None:

@@ -14,10 +14,11 @@ from functools import partial
 
 from ml.estimators.registry import ESTIMATORS
 from ml.lifecycle.comparison import SKILL_ALPHA, skill_test
+from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.recipe import Member, Recipe
 from ml.lifecycle.search import search
 from ml.lifecycle.significance import nominal_level
-from ml.lifecycle.splits import SplitPlan, nested
+from ml.lifecycle.splits import Nested, SplitPlan, nested
 from ml.lifecycle.training import refitted
 from tests.study import runs
 from tests.study.datasets import simulate
@@ -46,23 +47,28 @@ class Run:
 def judge(what: Plant, estimator: str, seed: int) -> Run:
     """One market, one search, one verdict."""
     dataset = simulate(what, seed).dataset
-    plan = SplitPlan(embargo=what.horizon, outer_folds=2, outer_dates=120, inner_folds=1, inner_dates=60)
+    recipe, folds = searched(dataset, what.horizon, estimator, TRIALS, seed)
+    oof = refitted(recipe, dataset, folds, threads=1, progress=lambda _: None)
+    claims = skill_test(oof, runs.target(what.horizon)).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
+    return Run(claims, float(runs.ic(oof).mean()))
+
+
+def searched(dataset: Dataset, horizon: int, estimator: str, trials: int, seed: int) -> tuple[Recipe, Nested]:
+    """The best of a few trials on the one inner fold, and the folds."""
+    plan = SplitPlan(embargo=horizon, outer_folds=2, outer_dates=120, inner_folds=1, inner_dates=60)
     folds = nested(dataset.dates, dataset.date_maturities, plan)
     found = search(
         dataset,
         folds.inner,
         estimator,
-        trials=TRIALS,
+        trials=trials,
         timeout_s=600,
         seed=seed,
         threads=1,
         progress=lambda _: None,
         warm_start=WEAK.get(estimator),
     )
-    recipe = Recipe((Member(estimator, found.params),), dataset.feature_names, "study", seed)
-    oof = refitted(recipe, dataset, folds, threads=1, progress=lambda _: None)
-    claims = skill_test(oof, runs.target(what.horizon)).p_value <= nominal_level(SKILL_ALPHA, what.horizon)
-    return Run(claims, float(runs.ic(oof).mean()))
+    return Recipe((Member(estimator, found.params),), dataset.feature_names, "study", seed), folds
 
 
 def line(what: Plant, found: list[Run]) -> str:

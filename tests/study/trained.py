@@ -29,14 +29,13 @@ from ml.lifecycle import looks
 from ml.lifecycle.comparison import Contender, Verdict, decide, decide_again, score_difference
 from ml.lifecycle.dataset import Dataset
 from ml.lifecycle.looks import Budget
-from ml.lifecycle.recipe import Member, Recipe
-from ml.lifecycle.search import search
-from ml.lifecycle.splits import Nested, SplitPlan, nested
+from ml.lifecycle.recipe import Recipe
+from ml.lifecycle.splits import Nested
 from ml.lifecycle.training import fit_serving, refitted
 from tests.study import runs
 from tests.study.datasets import simulate
 from tests.study.returns import Plant
-from tests.study.skill import WEAK
+from tests.study.skill import WEAK, searched
 
 HORIZONS = (1, 5)
 QUARTER, HISTORY = 63, 560
@@ -112,20 +111,7 @@ def known(whole: Dataset, quarter: int) -> Dataset:
 
 def trained(rows: Dataset, target: Target, estimator: str, seed: int) -> Trained:
     """The best of a few trials on inner folds, fitted on all."""
-    plan = SplitPlan(embargo=target.horizon, outer_folds=2, outer_dates=120, inner_folds=1, inner_dates=60)
-    folds = nested(rows.dates, rows.date_maturities, plan)
-    found = search(
-        rows,
-        folds.inner,
-        estimator,
-        trials=TRIALS,
-        timeout_s=600,
-        seed=seed,
-        threads=1,
-        progress=lambda _: None,
-        warm_start=WEAK.get(estimator),
-    )
-    recipe = Recipe((Member(estimator, found.params),), rows.feature_names, "study", seed)
+    recipe, folds = searched(rows, target.horizon, estimator, TRIALS, seed)
     return Trained(recipe, fit_serving(recipe, recipe.members[0], rows, threads=1), rows, folds)
 
 
