@@ -19,10 +19,10 @@ KERNELS := $(VENV)/.kernels
 RIVALS := .rivals
 
 .NOTPARALLEL:
-.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night evaluate features study browser lock
+.PHONY: help install run up stop status logs reset sql airflow env test lint format typecheck bench rivals night evaluate features browser lock
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 12
 
 run: $(RUN) $(KERNELS) ## run a real night and print its predictions (conf='{"as_of": "2013-02-01"}' for a certain night)
 	@$(STACK) run $(if $(conf),--conf '$(conf)')
@@ -84,8 +84,8 @@ night: $(DEV) $(KERNELS) ## time and weigh each step of a night over your own ba
 evaluate: $(RUN) $(KERNELS) ## all estimators and ensembles over your own bars, as one page (data=FOLDER options="--horizons 5d")
 	@$(PYTHON) -m ml.evaluation $(data) $(options)
 
-study: $(DEV) ## compare adjusted returns with a source's own (data=FILE), or another study (name=skill, recovery, sequence, regimes, gate, trained, refresh)
-	@$(PYTHON) -m tests.study.$(or $(name),adjustment) $(data)
+study-%: $(DEV) ## put a promise to the test: adjustment (data=FILE), skill, recovery, sequence, regimes, gate, trained, refresh
+	@$(PYTHON) -m tests.study.$* $(data)
 
 browser: ## have a Chromium for the page tests
 	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \

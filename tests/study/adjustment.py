@@ -202,7 +202,7 @@ def main(arguments: list[str]) -> int:
     """The exit status: 1 when an exception is left unexplained, 2 without one file to read."""
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
         found = f"{arguments[0]}, which is no file" if len(arguments) == 1 else f"{len(arguments)} arguments"
-        print(f"Found {found}; expected one Parquet file. Use: make study data=FILE", file=sys.stderr)
+        print(f"Found {found}; expected one Parquet file. Use: make study-adjustment data=FILE", file=sys.stderr)
         return 2
     result = study(pd.read_parquet(arguments[0]))
     print(report(result))

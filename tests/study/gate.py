@@ -1,4 +1,4 @@
-"""`make study name=gate`: how often is a model replaced where nothing is known, and where a candidate knows something?
+"""`make study-gate`: how often is a model replaced where nothing is known, and where a candidate knows something?
 
 Scores are simulated, no model is fitted (`tests.study.nights`, `tests.study.power`); the verdicts are the gate's, and
 on the same nights those of what is done elsewhere (`tests.study.verdicts`), where everybody looks every night. A year

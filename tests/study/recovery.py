@@ -1,4 +1,4 @@
-"""`make study name=recovery`: how much of a planted signal do the estimators and their ensembles find?
+"""`make study-recovery`: how much of a planted signal do the estimators and their ensembles find?
 
 Each run is a dataset of its own seed, large enough to find something in, and the night's own training. The table tells
 each entrant's IC on outer test dates, its share of the dial, and how closely its forecasts follow the signal, which

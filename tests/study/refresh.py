@@ -1,4 +1,4 @@
-"""`make study name=refresh`: how soon is a stale champion refreshed, and is a refresh that would harm refused?
+"""`make study-refresh`: how soon is a stale champion refreshed, and is a refresh that would harm refused?
 
 Scores are simulated, no model is fitted; the verdicts are the gate's at the door `refresh`. Two fits of one recipe say
 nearly the same of a symbol: what they share, AR(1) from session to session as in `tests.study.nights`, carries an IC of

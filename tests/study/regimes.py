@@ -1,4 +1,4 @@
-"""`make study name=regimes`: does meta-learning beat fixed weights where the regime decides whom to believe?
+"""`make study-regimes`: does meta-learning beat fixed weights where the regime decides whom to believe?
 
 The members are given, not trained: each knows one direction and how strong it is in its own regime (which estimators
 learn so little of that ensembles would have nothing to weigh). What is tried is the night's second level: combiners,

@@ -1,4 +1,4 @@
-"""`make study name=sequence`: do the nets beat the trees where only the order of the rows before tells anything?
+"""`make study-sequence`: do the nets beat the trees where only the order of the rows before tells anything?
 
 Each run is a dataset of its own seed and the night's own training. The table tells each entrant's IC and log-loss on
 outer test dates, and how far each net is ahead of each tree. Exit status 1 when a net is not ahead of every tree in

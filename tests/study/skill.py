@@ -1,4 +1,4 @@
-"""`make study name=skill`: how often does an estimator claim skill, where there is none and where there is?
+"""`make study-skill`: how often does an estimator claim skill, where there is none and where there is?
 
 Each run is a dataset of its own seed, searched, refitted on outer folds and judged by the gate's own test of skill. The
 configuration is fast, and weak on purpose: a model that says little stays near its baseline, where a test that claims

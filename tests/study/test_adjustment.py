@@ -68,7 +68,7 @@ def test_an_exception_without_a_reason_is_printed_and_fails_the_command(
         assert main([str(tmp_path / name)]) == status, name
     assert "exceptions: 2, of which unexplained: 2" in capsys.readouterr().out
     assert main([str(tmp_path / "nothing")]) == 2
-    assert "make study data=FILE" in capsys.readouterr().err
+    assert "make study-adjustment data=FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("value", "slip"), [(0.9, False), (2.0, True)])

@@ -1,4 +1,4 @@
-"""`make study name=trained`: false promotions of a year in which models are really searched, fitted and compared.
+"""`make study-trained`: false promotions of a year in which models are really searched, fitted and compared.
 
 What `tests.study.gate` simulates is done here, with a fast configuration: every quarter a candidate of another seed is
 searched on inner folds, refitted on outer folds beside the champion and judged by the gate; what was not decided goes
