@@ -21,6 +21,7 @@ from scipy.special import expit, logit
 
 from ml.estimators.interface import Params, Sample, require_both_classes
 from ml.estimators.shared_moves import SharedMoves
+from ml.estimators.turbulence import evened
 
 MAX_BIN = 63
 """Bins of a feature, besides the one of missing values."""
@@ -92,8 +93,9 @@ def event_loss(sample: Sample) -> Loss:
 def value_loss(sample: Sample, unit: float) -> Loss:
     """Half the squared error of the value, measured in `unit` and clipped at +-5 of them.
 
-    Unclipped, a handful of extreme rows decides the splits.
+    Unclipped, a handful of extreme rows decides the splits. Turbulent periods count for less (`turbulence`).
     """
+    sample = evened(sample)
     value = np.clip(sample.value / unit, -CLIP, CLIP).astype(np.float32)
     weight = sample.weight.astype(np.float32)
     moves = SharedMoves.of(sample, value.astype(np.float64))

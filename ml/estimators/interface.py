@@ -46,6 +46,8 @@ class Estimator(ABC):
     """What must be installed where a fitted one is loaded, beside numpy."""
     trial_share: ClassVar[float] = 1.0
     """How many trials it gets for each trial of a boosted model, because its own cost more (or less)."""
+    row_share: ClassVar[float] = 1.0
+    """How many rows its fits draw for each row of a boosted model's, for the same reason."""
     unpruned: ClassVar[int] = 5
     """Complete trials from which on a trial that does worse than their median at the same fold is given up."""
 
@@ -53,6 +55,11 @@ class Estimator(ABC):
     def own_trials(cls, trials: int) -> int:
         """How many trials its cost allows where a boosted model gets `trials`, at least one."""
         return max(1, round(trials * cls.trial_share))
+
+    @classmethod
+    def own_rows(cls, rows: int | None) -> int | None:
+        """How many rows a fit of it may draw where one of a boosted model may draw `rows`; None for all."""
+        return None if rows is None else round(rows * cls.row_share)
 
     @staticmethod
     @abstractmethod

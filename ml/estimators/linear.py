@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
@@ -30,6 +30,7 @@ from ml.estimators.interface import (
 )
 from ml.estimators.panel import rows_of
 from ml.estimators.shared_moves import SharedMoves
+from ml.estimators.turbulence import evened
 
 CLIP = 5.0
 ROWS_FOR_SCALES = 20_000
@@ -120,7 +121,7 @@ class Linear(Estimator):
 
     `penalty` is the squared length of the coefficients against the mean loss of a row, so one setting means
     the same on few rows and on many; it is measured in the loss's own curvature, so it shrinks both models
-    alike. The ridge learns value / std(training values), clipped at +-5.
+    alike. The ridge learns value / std(training values), clipped at +-5, from turbulent periods less (`turbulence`).
     """
 
     name: ClassVar[str] = "linear"
@@ -217,6 +218,7 @@ def _logistic(data: Design, strength: float) -> Vector:
 def _ridge(data: Design, strength: float) -> Vector:
     """(f + 1,) coefficients of the ridge regression in units of the value, the intercept last."""
     std = float(np.std(data.sample.value))
+    data = replace(data, sample=evened(data.sample))
     value = np.clip(data.sample.value / std, -CLIP, CLIP)
     moves = SharedMoves.of(data.sample, value)
     told = moves.apart(value * data.sample.weight / len(data.sample)).astype(np.float32)

@@ -112,6 +112,7 @@ class SequenceNet(Estimator):
 
     packages: ClassVar[tuple[str, ...]] = ("tensorflow", "numba")
     trial_share: ClassVar[float] = 1 / 6
+    row_share: ClassVar[float] = 1 / 2
     unpruned: ClassVar[int] = 1
 
     def __init__(self) -> None:

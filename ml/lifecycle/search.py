@@ -25,6 +25,8 @@ Progress = Callable[[str], None]
 PARAMS, ERROR = "params", "error"
 """What a trial notes beside its score: the parameters with the rounds it settled on; why it failed."""
 WORKERS_APART = 1_000_000
+SCORED_ROWS = 15_000
+"""Rows of a fold's test that a trial is scored on at most: with more of the same dates its score is hardly surer."""
 FEWEST_COMPLETE = 10
 """Complete trials from which on it is told which parameters mattered."""
 BEST_SHARE = 0.25
@@ -72,11 +74,12 @@ def search(
 
     The estimator's conservative parameters are tried first, `warm_start` (say, the champion's)
     second. A trial worse than the median at the same fold is pruned once `Estimator.unpruned` are complete.
-    Each fold is fitted and scored on at most `most_rows` rows. The time budget ends the search after the trial
-    that crosses it, so at least one trial completes; while it does not bite, the same inputs give the same
-    result. In a `storage` the trials of `study_name` are kept: a search that was cut off goes on there,
-    and ends as it would have; workers of different numbers can share it. A trial that fails is recorded
-    and the next one tried; TrainingError when none succeeds.
+    Each fold is fitted on at most `most_rows` rows, or the estimator's share of them (`Estimator.own_rows`), and
+    scored on SCORED_ROWS. The time budget ends the search after the trial that crosses it, so at least one
+    trial completes; while it does not bite, the same inputs give the same result. In a `storage` the trials of
+    `study_name` are kept: a search that was cut off goes on there, and ends as it would have; workers of
+    different numbers can share it. A trial that fails is recorded and the next one tried; TrainingError when
+    none succeeds.
     """
     if not inner_folds or trials < 1:
         raise TrainingError(f"{len(inner_folds)} folds and {trials} trials", "at least one of each", "Ask for more")
@@ -98,10 +101,10 @@ def search(
 def _prepared(
     kind: type[Estimator], dataset: Dataset, folds: list[Fold], most_rows: int | None, seed: int, threads: int
 ) -> list[_PreparedFold]:
-    prepared = []
+    prepared, own = [], kind.own_rows(most_rows)
     for fold in folds:
-        test = dataset.sample(fold.test, most_rows, seed)
-        data = kind.prepare(dataset.sample(fold.train, most_rows, seed), threads)
+        test = dataset.sample(fold.test, SCORED_ROWS, seed)
+        data = kind.prepare(dataset.sample(fold.train, own, seed), threads)
         prepared.append(_PreparedFold(data, test, dataset.ts[test.at]))
     return prepared
 

@@ -28,7 +28,7 @@ from ml.lifecycle.second_level import SecondLevel
 from ml.lifecycle.splits import Fold, Nested
 from ml.lifecycle.weights import mean_one
 
-REVISION = 4
+REVISION = 5
 """Raised by whoever changes what a search, a split or a fit gives: older answers to a training are then not found."""
 
 Progress = Callable[[str], None]
@@ -45,8 +45,8 @@ class Answers:
 class Block:
     """One fold of a target: its train rows, the test rows that members are asked about, and the baseline there.
 
-    Rows of inner tests are drawn like train rows (`most_rows`); those of outer tests are all there, because
-    contenders are compared on them. The same dataset, folds and recipe give the same rows, whoever the members.
+    Rows of inner tests are drawn (`most_rows`); those of outer tests are all there, because contenders are compared on
+    them. The same dataset, folds and recipe give the same test rows, whoever the members.
     lag: the train rows end so many dates earlier; what is left of a draw is drawn alike, so that two lags differ by
     their dates and not by the luck of the draw.
     """
@@ -54,14 +54,22 @@ class Block:
     def __init__(self, dataset: Dataset, recipe: Recipe, number: int, fold: Fold, *, outer: bool, lag: int = 0) -> None:
         self.number, self.outer = number, outer
         dates = _ending_earlier(fold, lag)
-        self.train = _until(dataset, dataset.sample(fold.train, recipe.most_rows, recipe.seed), dates[-1])
+        self._dataset, self._recipe, self._fold, self._last = dataset, recipe, fold, dates[-1]
         self.test = dataset.sample(fold.test, None if outer else recipe.most_rows, recipe.seed).at
         whole = dataset.sample(dates)
-        usual = typical(_scale_column(recipe, dataset, whole.at))
-        self.train_scale = dispersion(_scale_column(recipe, dataset, self.train.at), usual)
-        self.test_scale = dispersion(_scale_column(recipe, dataset, self.test), usual)
+        self._usual = typical(_scale_column(recipe, dataset, whole.at))
+        self.test_scale = self._scale(self.test)
         climate = Climatology().fit(whole, {}, seed=recipe.seed, threads=1)
         self.baseline = climate.predict(dataset.panel, self.test)[0]
+
+    def train(self, estimator: str) -> tuple[Sample, Vector]:
+        """The rows that a member of this estimator draws of the train rows, and their dispersion (n,)."""
+        own = estimator_class(estimator).own_rows(self._recipe.most_rows)
+        drawn = _until(self._dataset, self._dataset.sample(self._fold.train, own, self._recipe.seed), self._last)
+        return drawn, self._scale(drawn.at)
+
+    def _scale(self, at: Codes) -> Vector:
+        return dispersion(_scale_column(self._recipe, self._dataset, at), self._usual)
 
 
 def blocks(recipe: Recipe, dataset: Dataset, folds: Nested, lag: int = 0) -> list[Block]:
@@ -101,9 +109,10 @@ def ask(
     """Fit a member on the train rows of every block and ask it about the test rows."""
     said = []
     for block in asked:
-        fitted = fit_member(recipe, member, block.train, block.train_scale, threads)
+        train, scale = block.train(member.estimator)
+        fitted = fit_member(recipe, member, train, scale, threads)
         said.append(_said(recipe, fitted, dataset, block.test, block.test_scale))
-        progress(f"{member.estimator}: fitted on {len(block.train)} rows, fold {block.number + 1}/{len(asked)}")
+        progress(f"{member.estimator}: fitted on {len(train)} rows, fold {block.number + 1}/{len(asked)}")
     return Answers(*(np.concatenate(parts) for parts in zip(*said, strict=True)))
 
 
@@ -116,7 +125,8 @@ def fit_member(recipe: Recipe, member: Member, sample: Sample, scale: Vector, th
 def fit_serving(recipe: Recipe, member: Member, dataset: Dataset, threads: int) -> Estimator:
     """A member fitted on (a draw of) every row whose outcome is known: what will serve."""
     _check_features(recipe, dataset)
-    sample = dataset.sample(dataset.dates, recipe.most_rows, recipe.seed)
+    own = estimator_class(member.estimator).own_rows(recipe.most_rows)
+    sample = dataset.sample(dataset.dates, own, recipe.seed)
     scale = _scale_column(recipe, dataset, sample.at)
     return fit_member(recipe, member, sample, dispersion(scale, typical(scale)), threads)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ml.domain import Target
+from ml.estimators.registry import estimator_class
 from ml.io.registry import CARD_PAGE, signature
 from ml.lifecycle import card
 from ml.lifecycle.choice import Choice
@@ -81,9 +82,10 @@ def write(folder: Path, said: Mapping[str, Any]) -> None:
 
 def _training(model: Model, dataset: Dataset) -> dict[str, int]:
     known = dataset.known.size
+    drawn = (estimator_class(name).own_rows(model.recipe.most_rows) for name in model.recipe.estimators)
     return {
         "known_rows": known,
-        "fitted_rows": min(known, model.recipe.most_rows or known),
+        "fitted_rows": max(min(known, rows or known) for rows in drawn),
         "dates": dataset.dates.size,
         "entities": np.unique(dataset.panel.entity[dataset.known]).size,
     }

@@ -9,6 +9,7 @@ from ml.errors import RegistryError
 from ml.estimators.linear import Linear, Scaling
 from ml.estimators.panel import Sample, Vector, only_rows
 from ml.estimators.shared_moves import correlation_within
+from ml.estimators.turbulence import evened
 from tests.estimators.planted import PLANTED, panel_of, planted, with_value
 
 
@@ -56,10 +57,11 @@ def test_the_penalised_equations_are_solved(sample: Sample, penalty: float) -> N
     """Written out again in double precision, with the periods' shared part taken out by hand."""
     moved = with_value(sample, sample.value + np.repeat(0.02 * np.random.default_rng(7).standard_normal(100), 30))
     model, data = fitted(moved, penalty), Linear.prepare(moved, 1)
-    Z, weight, period = data.Z.astype(np.float64), moved.weight / len(moved), np.arange(len(moved)) // 30
+    Z, period = data.Z.astype(np.float64), np.arange(len(moved)) // 30
     shrunk = penalty * np.r_[np.ones(Z.shape[1] - 1), 0]
 
-    def equations(errors: Vector, outcome: Vector) -> Vector:
+    def equations(errors: Vector, outcome: Vector, of_rows: Vector) -> Vector:
+        weight = of_rows / len(moved)
         rho = correlation_within(period, outcome)
         assert rho > 0.1
         left_out = 30 * rho / (1 - rho + 30 * rho)
@@ -67,11 +69,14 @@ def test_the_penalised_equations_are_solved(sample: Sample, penalty: float) -> N
         return np.asarray(Z.T @ (weight * (errors - left_out * mean[period])))
 
     up = moved.up.astype(np.float64)
-    of_event = equations(expit(Z @ model._event) - up, up) + moved.rate * (1 - moved.rate) * shrunk * model._event
+    of_event = (
+        equations(expit(Z @ model._event) - up, up, moved.weight)
+        + moved.rate * (1 - moved.rate) * shrunk * model._event
+    )
     assert np.abs(of_event).max() < 1e-6
-    std = np.std(moved.value)
-    value, coefficients = np.clip(moved.value / std, -5, 5), model._value / std
-    assert np.abs(equations(Z @ coefficients - value, value) + shrunk * coefficients).max() < 1e-6
+    std, even = np.std(moved.value), evened(moved)
+    value, coefficients = np.clip(even.value / std, -5, 5), model._value / std
+    assert np.abs(equations(Z @ coefficients - value, value, even.weight) + shrunk * coefficients).max() < 1e-6
 
 
 def test_a_weak_penalty_finds_what_was_planted(sample: Sample) -> None:

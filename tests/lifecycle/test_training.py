@@ -95,9 +95,15 @@ def test_the_serving_fit_has_seen_every_row() -> None:
 def test_fits_draw_at_most_so_many_rows_but_outer_tests_and_the_baseline_are_whole() -> None:
     drawn = replace(RECIPE, most_rows=3)
     asked = blocks(drawn, dataset(), FOLDS)
-    assert [len(block.train) for block in asked] == [3, 3, 3]
+    assert [len(block.train("climatology")[0]) for block in asked] == [3, 3, 3]
     assert [block.test.size for block in asked] == [2, 2, 4]
     assert [float(block.baseline[0]) for block in asked] == pytest.approx([3 / 6, 7 / 10, 9 / 12])
+
+
+def test_a_net_draws_its_share_of_the_rows_of_others() -> None:
+    drawn = blocks(replace(RECIPE, most_rows=8), dataset(), FOLDS)[-1]
+    assert [len(drawn.train(name)[0]) for name in ("linear", "lstm")] == [8, 4]
+    assert len(blocks(RECIPE, dataset(), FOLDS)[-1].train("lstm")[0]) == 10
 
 
 def test_a_dataset_with_other_features_is_refused() -> None:
@@ -120,7 +126,7 @@ EARLY = Nested([Fold(DATES[:1], DATES[1:2])], [Fold(DATES[:4], DATES[5:6]), Fold
 
 def test_as_old_as_a_champion_is_a_recipe_learns_from_rows_that_end_earlier() -> None:
     asked = blocks(RECIPE, dataset(), EARLY, lag=2)
-    assert [block.train.at.tolist() for block in asked] == [[0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]
+    assert [block.train("climatology")[0].at.tolist() for block in asked] == [[0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]
     assert [float(block.baseline[0]) for block in asked] == pytest.approx([2 / 4, 3 / 6, 5 / 8])
     assert [block.test.tolist() for block in asked] == [[2, 3], [10, 11], [12, 13]]
     old = refitted(RECIPE, dataset(), EARLY, 1, silent, lag=2)
@@ -129,7 +135,7 @@ def test_as_old_as_a_champion_is_a_recipe_learns_from_rows_that_end_earlier() ->
 
 def test_what_is_left_of_a_draw_is_drawn_alike() -> None:
     recipe = replace(RECIPE, most_rows=6)
-    drawn, old = (blocks(recipe, dataset(), FOLDS, lag=lag)[-1].train for lag in (0, 2))
+    drawn, old = (blocks(recipe, dataset(), FOLDS, lag=lag)[-1].train("climatology")[0] for lag in (0, 2))
     assert len(drawn) == 6
     assert old.at.tolist() == [row for row in drawn.at.tolist() if row < 6]
     assert old.value.tolist() == dataset().value[old.at].tolist()

@@ -21,7 +21,7 @@ IC, HORIZON = 0.2, 1
 TREES = ("xgboost", "lightgbm")
 NETS = ("cnn", "lstm")
 NOISY = 3
-SIZE = Size(60, 1000, outer=(1, 250), inner=(1, 120), trials=1, search_rows=60_000, fit_rows=60_000)
+SIZE = Size(60, 1000, outer=(1, 250), inner=(1, 120), trials=1, search_rows=120_000, fit_rows=120_000)
 
 
 def learned(ic: float, nets: tuple[str, ...], size: Size, seed: int) -> Found:
