@@ -26,7 +26,7 @@ from ml.estimators.turbulence import evened
 MAX_BIN = 63
 """Bins of a feature, besides the one of missing values."""
 CLIP = 5.0
-MOST_ROUNDS = 400
+MOST_ROUNDS = 300
 PATIENCE = 30
 """Rounds without a lower test loss after which a trial stops."""
 
@@ -53,7 +53,7 @@ def shared_space(trial: BaseTrial) -> Params:
     `rounds` is not searched: a trial stops early and says where.
     """
     return {
-        "eta": trial.suggest_float("eta", 0.02, 0.1, log=True),
+        "eta": trial.suggest_float("eta", 0.03, 0.12, log=True),
         "min_child_share": trial.suggest_float("min_child_share", 0.0005, 0.02, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample": trial.suggest_float("colsample", 0.3, 1.0),
