@@ -66,10 +66,8 @@ class Sheet:
         return self._correlation(metrics.rank_information_coefficient)
 
     def _correlation(self, coefficient: Callable[..., pd.Series[float]]) -> pd.Series[float]:
-        """As the gate takes it: 0 where the same is said of all, and none on dates whose outcomes cannot be ranked."""
-        value = self.oof["value"].to_numpy()
-        found = coefficient(value, self.oof["expected"].to_numpy(), self.ts)
-        return found.fillna(0.0)[metrics.has_ranks(value, self.ts)]
+        value, expected = self.oof["value"].to_numpy(), self.oof["expected"].to_numpy()
+        return metrics.told_by_date(coefficient, value, expected, self.ts)
 
     @cached_property
     def weights(self) -> Vector:

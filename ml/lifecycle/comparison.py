@@ -21,11 +21,11 @@ from ml.frames import OUT_OF_FOLD
 from ml.lifecycle.looks import Look
 from ml.lifecycle.metrics import (
     brier_rows,
-    has_ranks,
     log_loss_rows,
     per_date_mean,
     rank_information_coefficient,
     scores,
+    told_by_date,
 )
 from ml.lifecycle.significance import TestResult, critical_value, ewc_test, nominal_level
 from ml.lifecycle.vetoes import Facts, Limits, vetoes
@@ -100,7 +100,8 @@ def score_difference(
     if not isinstance(worse, str):
         _check_identical(better, OUT_OF_FOLD.check(worse))
     if score == "rank_ic":
-        return _ranking(better) if isinstance(worse, str) else _ranking(better) - _ranking(worse)
+        own = _ranking(better)
+        return own if isinstance(worse, str) else own - _ranking(worse)
     y = (better["value"] > 0).to_numpy()
     p_worse = better["baseline_p_up"] if isinstance(worse, str) else worse["p_up"]
     rows = ROWS_OF[score](y, p_worse.to_numpy()) - ROWS_OF[score](y, better["p_up"].to_numpy())
@@ -108,11 +109,7 @@ def score_difference(
 
 
 def _ranking(oof: pd.DataFrame) -> pd.Series[float]:
-    """The rank correlation by date, 0 where all forecasts are the same, NaN where one is missing."""
-    value, expected, ts = oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"]
-    known = per_date_mean(expected, ts).notna()
-    by_date = rank_information_coefficient(value, expected, ts).fillna(0.0).where(known)
-    return by_date[has_ranks(value, ts)]
+    return told_by_date(rank_information_coefficient, oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"])
 
 
 def _check_identical(a: pd.DataFrame, b: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from ml.lifecycle.metrics import EPSILON
 
 MAX_STEPS = 50
 CONVERGED = 1e-10
-TINY = np.finfo(np.float64).tiny
+TINY, SINGULAR = np.finfo(np.float64).tiny, 1e-12
 
 
 class Prior(NamedTuple):
@@ -74,8 +74,11 @@ def linear_regression(Z: Vector, value: Vector, weight: Vector, prior: Prior) ->
     A, mean = _design(Z, weight)
     centre: Vector = np.r_[mean @ prior.slopes, prior.slopes]
     variance = float(np.average((value - np.average(value, weights=weight)) ** 2, weights=weight))
-    precision: Vector = np.r_[prior.level_dates, np.full(prior.slopes.size, max(prior.precision * variance, TINY))]
-    curvature = (A * weight[:, None]).T @ A + np.diag(precision)
+    seen = (A * weight[:, None]).T @ A
+    # Of values that never differ the prior would know nothing, and of twins among the predictors no fit would be one.
+    least = max(TINY, SINGULAR * float(seen.diagonal()[1:].max()))
+    precision: Vector = np.r_[prior.level_dates, np.full(prior.slopes.size, max(prior.precision * variance, least))]
+    curvature = seen + np.diag(precision)
     return _uncentred(_least_quadratic(curvature, A.T @ (weight * value) + precision * centre), mean)
 
 

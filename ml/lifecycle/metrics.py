@@ -11,6 +11,7 @@ count alike. NaN policy: inputs hold none; a score that is not defined (one clas
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -141,6 +142,15 @@ def has_ranks(value: Vector, ts: Dates) -> pd.Series[bool]:
     return (by_date.size() >= FEWEST_RANKED) & (by_date.max() > by_date.min())
 
 
+def told_by_date(
+    correlation: Callable[[Vector, Vector, Dates], pd.Series[float]], value: Vector, expected: Vector, ts: Dates
+) -> pd.Series[float]:
+    """A correlation by date: 0 where the same is expected of all rows, which tells nothing of their order, NaN where an
+    expectation is missing. Dates that cannot be ranked (`has_ranks`) are left out."""
+    known = per_date_mean(expected, ts).notna()
+    return correlation(value, expected, ts).fillna(0.0).where(known)[has_ranks(value, ts)]
+
+
 def icir(coefficients: ByDate) -> float:
     """Mean over dates of an information coefficient by its standard deviation (n - 1); not annualised.
 
@@ -234,8 +244,10 @@ def scores(oof: pd.DataFrame) -> dict[str, float]:
 def own_scores(oof: pd.DataFrame) -> dict[str, float]:
     """The scores of an OUT_OF_FOLD frame's own forecasts alone, without the baseline's."""
     value, expected, ts = oof["value"].to_numpy(), oof["expected"].to_numpy(), oof["ts"]
-    ic = float(information_coefficient(value, expected, ts).mean())
-    rank_ic = float(rank_information_coefficient(value, expected, ts).mean())
+    ic, rank_ic = (
+        float(told_by_date(correlation, value, expected, ts).mean())
+        for correlation in (information_coefficient, rank_information_coefficient)
+    )
     return _finite({**_of_probabilities(oof, "p_up"), "ic": ic, "rank_ic": rank_ic})
 
 

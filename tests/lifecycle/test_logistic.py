@@ -94,3 +94,10 @@ def test_shrinkage_of_values_does_not_depend_on_their_unit(unit: float) -> None:
     )
     np.testing.assert_allclose(found[1:], plain[1:], rtol=1e-6)
     assert 0.5 < plain[1] < linear_regression(Z, value, weight, believed([0.5, 0.5]))[1]
+
+
+def test_twins_among_predictors_of_a_value_that_never_differs_are_no_trouble() -> None:
+    Z = np.array([[0.0, 0.0], [1.0, 1.0]])
+    found = linear_regression(Z, np.zeros(2), np.full(2, 0.5), Prior(np.array([0.5, 0.5]), 60.0, 60.0))
+    assert np.isfinite(found).all()
+    assert (found[1:] >= 0).all()
