@@ -1,8 +1,7 @@
 """How much the rows of a turbulent period tell about the value, beside those of a calm one.
 
 Where everything moves widely, what sets rows apart is mostly noise. Least squares that takes all rows for equally
-precise listens to such periods most: two months of a crash outweigh years. The remedy is weighted least squares (Aitken
-1936), each period's weight divided by the variance of the value within it. What sets the rows of a calm period apart,
+precise listens to such periods most. The remedy is weighted least squares (Aitken 1936), each period's weight divided by the variance of the value within it. What sets the rows of a calm period apart,
 and so their order, which is what is judged, is then learned as well as that of a turbulent one.
 """
 
