@@ -1,8 +1,8 @@
 """How much the rows of a turbulent period tell about the value, beside those of a calm one.
 
 Where everything moves widely, what sets rows apart is mostly noise. Least squares that takes all rows for equally
-precise listens to such periods most. The remedy is weighted least squares (Aitken 1936), each period's weight divided by the variance of the value within it. What sets the rows of a calm period apart,
-and so their order, which is what is judged, is then learned as well as that of a turbulent one.
+precise listens to such periods most. The remedy is weighted least squares (Aitken 1936): each period's weight is
+divided by the variance of the value within it, so that what sets the rows of a calm period apart is learned too.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ PARAMS, ERROR = "params", "error"
 """What a trial notes beside its score: the parameters with the rounds it settled on; why it failed."""
 WORKERS_APART = 1_000_000
 SCORED_ROWS = 15_000
-"""Rows of a fold's test that a trial is scored on at most; the unit of evidence is the date, and every date is among them."""
+"""Rows of a fold's test that a trial is scored on at most."""
 FEWEST_COMPLETE = 10
 """Complete trials from which on it is told which parameters mattered."""
 BEST_SHARE = 0.25
