@@ -88,6 +88,7 @@ def too_many(what: Plant, found: list[Run]) -> bool:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.study.skill", description=__doc__)
     parser.add_argument("--estimator", choices=sorted(ESTIMATORS), default="xgboost")
+    parser.add_argument("--horizons", type=int, nargs="+", default=HORIZONS, metavar="SESSIONS")
     parser.add_argument("--runs", type=int, default=200, help="on noise, for each horizon")
     parser.add_argument("--control-runs", type=int, default=40, help=f"with a planted IC of {CONTROL}")
     asked = parser.parse_args(arguments)
@@ -95,7 +96,7 @@ def main(arguments: list[str]) -> int:
     print(runs.heading(*columns), flush=True)
     failed = False
     for ic, count in ((0.0, asked.runs), (CONTROL, asked.control_runs)):
-        for horizon in HORIZONS:
+        for horizon in asked.horizons:
             what = Plant(ic, horizon)
             found = runs.side_by_side(partial(judge, what, asked.estimator), range(count))
             print(line(what, found), flush=True)
