@@ -58,8 +58,9 @@ features: $(RUN) ## try your custom features, and prove that none looks ahead (d
 
 install: $(RUN) $(KERNELS) ## only make the virtual environment, and compile
 
-test: $(DEV) $(KERNELS) ## all tests, two at a time (tests="tests/stack" for some)
-	$(PYTHON) -m pytest -n 2 --dist loadgroup $(tests)
+# Three on two cores: those that share a server wait for it half of the time.
+test: $(DEV) $(KERNELS) ## all tests, three at a time (tests="tests/stack" for some)
+	$(PYTHON) -m pytest -n 3 --dist loadgroup $(tests)
 
 lint: $(DEV) ## style, and what the linters call bugs
 	$(VENV)/bin/ruff check .

@@ -30,11 +30,16 @@ from tests.servers import (
 from tests.sql.story import story
 
 TEMPLATE = "afterbell_template"
-# Two workers on two cores: threads that spin while they wait would take the cores from those that work.
+# More workers than cores: threads that spin while they wait would take the cores from those that work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Nor do properties hold quicker than the machine is free.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a server, one after the other, begin first: the longest chain decides when all have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture
