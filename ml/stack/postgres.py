@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
@@ -30,6 +31,7 @@ from ml.stack.waiting import wait_until
 SUPERUSER = "postgres"
 UNPRIVILEGED = "nobody"
 OUTSIDE = Path("/var/lib/afterbell")
+STOP_SECONDS = 30
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -228,8 +230,19 @@ class PostgresServer:
             with connection.cursor() as cursor:
                 yield cursor
 
-    def stop(self) -> None:
-        """Stop it, whoever started it; nothing happens when it does not run."""
-        if (self.data / "postmaster.pid").exists():
-            binaries = reachable_binaries(self.place)
-            Account.current().run([str(binaries / "pg_ctl"), "stop", "-D", str(self.data), "-m", "fast", "-t", "30"])
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop it, whoever started it; nothing happens when it does not run. immediate: its data are wanted no more.
+
+        StackError when it goes on running.
+        """
+        if not (self.data / "postmaster.pid").exists():
+            return
+        pg_ctl, account = str(reachable_binaries(self.place) / "pg_ctl"), Account.current()
+        stopped = account.run([pg_ctl, "stop", "-D", str(self.data), "-m", mode, "-t", str(STOP_SECONDS)])
+        # What a killed server left there is no reason to fail: nothing runs.
+        if stopped.returncode != 0 and account.run([pg_ctl, "status", "-D", str(self.data)]).returncode == 0:
+            raise StackError(
+                f"a Postgres in {self.place} that goes on running: {stopped.stderr.strip()}",
+                f"it to stop within {STOP_SECONDS} seconds",
+                "Wait until its last checkpoint is written, and stop it again",
+            )

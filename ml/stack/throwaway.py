@@ -43,7 +43,7 @@ def postgres_server(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
         make_roles(server, {role: role for role in (AIRFLOW, MLFLOW, WAREHOUSE, READER)})
         yield server
     finally:
-        server.stop()
+        server.stop("immediate")
         shutil.rmtree(home)
 
 

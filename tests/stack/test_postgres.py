@@ -70,6 +70,26 @@ def test_creating_and_stopping_twice_changes_nothing(server: PostgresServer) -> 
     assert not server.is_ready()
 
 
+def test_one_that_goes_on_running_is_not_called_stopped(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_SECONDS", 1)
+    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        with pytest.raises(StackError, match=r"goes on running.*expected it to stop within 1 seconds"):
+            server.stop()
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+
+
+def test_what_a_killed_one_left_behind_is_no_obstacle_to_stopping(server: PostgresServer) -> None:
+    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    assert wait_until(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), 10)
+    server.stop()
+
+
 def test_a_half_made_cluster_is_made_again(short_home: Path) -> None:
     place = settle(short_home / "postgres")
     (place / "data.new").mkdir()
