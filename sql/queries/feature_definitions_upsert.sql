@@ -24,7 +24,6 @@ from jsonb_to_recordset(%(definitions)s) as told (
     is_cross_sectional boolean,
     source text
 )
-order by position -- twins lock the rows in one order
 on conflict (feature_set_digest, position) do update set
     category = excluded.category,
     description = excluded.description,

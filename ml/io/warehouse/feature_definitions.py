@@ -15,4 +15,6 @@ def record(warehouse: Warehouse, rows: Sequence[Parameters]) -> None:
     Writing them again changes nothing but words that were bettered meanwhile, which the digest leaves out.
     """
     with warehouse.transaction() as transaction:
+        # The rows are unique in two ways, and ON CONFLICT settles one: of twins, one would fail by the other.
+        transaction.lock("market.feature_definitions")
         transaction.execute("feature_definitions_upsert", {"definitions": Json(list(rows))})
