@@ -151,7 +151,7 @@ function showOne(d) {
 function showAll(decisions) {
   fillBody($("decisions"), DECISIONS, decisions);
   const total = decisions[0]?.total ?? 0;
-  $("count").textContent = total > decisions.length ? `${count(decisions.length)} of ${count(total)}` : count(total);
+  $("count").textContent = `${count(decisions.length)} of ${count(total)}`;
   $("nothing").hidden = decisions.length > 0;
 }
 

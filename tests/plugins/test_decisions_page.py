@@ -119,7 +119,7 @@ def check_list(frame: Frame) -> None:
     expect(frame.locator("#nothing")).to_be_visible()
     frame.select_option("#horizon", "")
     expect(frame.locator(LINES)).to_have_count(3)
-    expect(frame.locator("#count")).to_have_text("3")
+    expect(frame.locator("#count")).to_have_text("3 of 3")
     assert frame.url.endswith("?verdict=promote"), "the choice has an address of its own"
 
 
