@@ -58,7 +58,7 @@ features: $(RUN) ## try your custom features, and prove that none looks ahead (d
 
 install: $(RUN) $(KERNELS) ## only make the virtual environment, and compile
 
-# Three on two cores: those that share a server wait for it half of the time.
+# Three on two cores: while one waits for a server, another works.
 test: $(DEV) $(KERNELS) ## all tests, three at a time (tests="tests/stack" for some)
 	$(PYTHON) -m pytest -n 3 --dist loadgroup $(tests)
 

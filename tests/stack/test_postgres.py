@@ -46,9 +46,7 @@ def test_it_starts_again_with_its_rows_after_kill_9(server: PostgresServer) -> N
     with server.superuser() as cursor:
         cursor.execute("create table kept as select 7 as seven")
         cursor.execute("checkpoint")
-    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
-    assert wait_until(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), 10)
+    _kill_9(server)
 
     assert not server.is_ready()
     server.start()
@@ -56,6 +54,16 @@ def test_it_starts_again_with_its_rows_after_kill_9(server: PostgresServer) -> N
     with server.superuser() as cursor:
         cursor.execute("select seven from kept")
         assert cursor.fetchone() == (7,)
+
+
+def _postmaster(server: PostgresServer) -> int:
+    return int((server.data / "postmaster.pid").read_text().split()[0])
+
+
+def _kill_9(server: PostgresServer) -> None:
+    postmaster = _postmaster(server)
+    os.kill(postmaster, signal.SIGKILL)
+    assert wait_until(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), 10)
 
 
 def _is_zombie(pid: int) -> bool:
@@ -74,7 +82,7 @@ def test_one_that_goes_on_running_is_not_called_stopped(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 1)
-    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
+    postmaster = _postmaster(server)
     os.kill(postmaster, signal.SIGSTOP)
     try:
         with pytest.raises(StackError, match=r"goes on running.*expected it to stop within 1 seconds"):
@@ -84,9 +92,7 @@ def test_one_that_goes_on_running_is_not_called_stopped(
 
 
 def test_what_a_killed_one_left_behind_is_no_obstacle_to_stopping(server: PostgresServer) -> None:
-    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
-    assert wait_until(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), 10)
+    _kill_9(server)
     server.stop()
 
 
